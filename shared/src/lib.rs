@@ -1,1 +1,29 @@
-//! Being built.
+//! The core of Gatehouse: what more than one filter needs.
+//!
+//! A filter is written against [`filter`]: it is told what happens ([`view`]), and says what the
+//! proxy does next ([`filter::Flow`]) and what else is to be done ([`effects`]). [`driver`] runs it
+//! the same way under every host. What filters have in common is here too: [`config`] and where
+//! settings apply, [`matching`], [`identity`], the one maker of refusals ([`reply`]), and what the
+//! workers of a proxy share ([`store`], [`lease`], [`tally`]).
+//!
+//! One module knows the ABI of proxy-wasm, and is compiled for Wasm alone: `proxy`. A module is
+//! made from a filter by [`plugin!`].
+
+pub mod cache;
+pub mod config;
+pub mod driver;
+pub mod effects;
+pub mod filter;
+pub mod headers;
+pub mod identity;
+pub mod lease;
+pub mod matching;
+#[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
+pub mod proxy;
+pub mod reply;
+pub mod store;
+pub mod tally;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod time;
+pub mod view;

@@ -1,0 +1,120 @@
+//! A bounded memory of credentials that were found good, so that a strong check is paid once.
+//!
+//! 1. It holds no credential: the key is a SHA-256 over a secret drawn for this cache and the
+//!    credential, so that what leaks from it cannot be tried against anything.
+//! 2. It holds at most `entries`; the one used least recently goes first.
+//! 3. An entry is good for `ttl` from when the credential was checked, not from its last use.
+//! 4. A clock that jumped back makes entries of the future worthless.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use lru::LruCache;
+use sha2::{Digest, Sha256};
+
+use crate::time::Timestamp;
+
+/// What stands for a credential.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint([u8; 32]);
+
+/// Verified credentials, and what each stands for.
+pub struct Verified<T> {
+    secret: [u8; 32],
+    ttl: Duration,
+    entries: LruCache<Fingerprint, (Timestamp, T)>,
+}
+
+impl<T: Clone> Verified<T> {
+    /// An empty cache; `secret` is drawn for it and used nowhere else.
+    pub fn new(secret: [u8; 32], entries: NonZeroUsize, ttl: Duration) -> Self {
+        Self { secret, ttl, entries: LruCache::new(entries) }
+    }
+
+    /// What stands for `credential` in this cache.
+    pub fn fingerprint(&self, credential: &[u8]) -> Fingerprint {
+        Fingerprint(Sha256::new_with_prefix(self.secret).chain_update(credential).finalize().into())
+    }
+
+    /// What a credential stands for, if it was found good not too long ago.
+    pub fn find(&mut self, fingerprint: &Fingerprint, now: Timestamp) -> Option<T> {
+        let (checked, value) = self.entries.get(fingerprint)?;
+        if *checked <= now && now.since(*checked) < self.ttl {
+            return Some(value.clone());
+        }
+        self.entries.pop(fingerprint);
+        None
+    }
+
+    /// Remembers that a credential was found good.
+    pub fn remember(&mut self, fingerprint: Fingerprint, value: T, now: Timestamp) {
+        self.entries.put(fingerprint, (now, value));
+    }
+
+    /// How many credentials are remembered.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cache(entries: usize) -> Verified<&'static str> {
+        Verified::new([7; 32], NonZeroUsize::new(entries).unwrap(), Duration::from_secs(60))
+    }
+
+    fn at(secs: u64) -> Timestamp {
+        Timestamp::from_secs(secs)
+    }
+
+    #[test]
+    fn remembers_what_was_found_good() {
+        let mut cache = cache(2);
+        let key = cache.fingerprint(b"credential");
+        assert_eq!(cache.find(&key, at(100)), None);
+        cache.remember(key, "alice", at(100));
+        assert_eq!(cache.find(&key, at(159)), Some("alice"));
+    }
+
+    #[test]
+    fn forgets_a_time_after_the_check_however_often_used() {
+        let mut cache = cache(2);
+        let key = cache.fingerprint(b"credential");
+        cache.remember(key, "alice", at(100));
+        assert!(cache.find(&key, at(159)).is_some());
+        assert_eq!(cache.find(&key, at(160)), None);
+        assert!(cache.is_empty());
+    }
+
+    #[test]
+    fn an_entry_of_the_future_is_worthless() {
+        let mut cache = cache(2);
+        let key = cache.fingerprint(b"credential");
+        cache.remember(key, "alice", at(100));
+        assert_eq!(cache.find(&key, at(99)), None);
+    }
+
+    #[test]
+    fn is_bounded_and_drops_what_was_used_least_recently() {
+        let mut cache = cache(2);
+        let [a, b, c] = [b"a", b"b", b"c"].map(|key| cache.fingerprint(key));
+        cache.remember(a, "a", at(1));
+        cache.remember(b, "b", at(1));
+        assert!(cache.find(&a, at(2)).is_some());
+        cache.remember(c, "c", at(2));
+        assert_eq!((cache.len(), cache.find(&b, at(2))), (2, None));
+    }
+
+    #[test]
+    fn the_same_credential_has_another_fingerprint_elsewhere() {
+        let other = Verified::<()>::new([8; 32], NonZeroUsize::MIN, Duration::from_secs(1));
+        assert!(cache(1).fingerprint(b"x") != other.fingerprint(b"x"));
+    }
+}

@@ -1,0 +1,176 @@
+//! From the bytes that the proxy hands over to values that cannot be wrong.
+//!
+//! 1. A configuration is JSON text, or a `google.protobuf.Struct` (which Envoy hands over as
+//!    protobuf bytes). No configuration at all is the empty object.
+//! 2. A member that comes twice is refused, and so is a field that nobody reads.
+//! 3. Every string may refer to the environment: see [`environment`].
+//! 4. An error names the path of the field (`users[1].hash: …`) and never shows a text that may be
+//!    a secret.
+
+pub mod environment;
+mod fields;
+mod json;
+mod layers;
+mod structs;
+mod values;
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+pub use environment::Environment;
+pub use fields::field_names;
+pub use layers::{Layers, Mode, Scope};
+pub use structs::filter_metadata;
+pub use values::{NonEmpty, Period, Secret, Size};
+
+/// A configuration that cannot be used: where, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid {
+    /// The path of the field (`providers[1].jwks.refresh`); empty for the whole.
+    pub path: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl Invalid {
+    /// An error at `path`.
+    pub fn at(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into() }
+    }
+
+    /// The same error, its path read from within `outer`.
+    #[must_use]
+    pub fn within(self, outer: &str) -> Self {
+        let path = match (outer, self.path.as_str()) {
+            ("", _) => self.path,
+            (_, "") => outer.to_owned(),
+            (_, inner) if inner.starts_with('[') => format!("{outer}{inner}"),
+            (_, inner) => format!("{outer}.{inner}"),
+        };
+        Self { path, message: self.message }
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.path.as_str() {
+            "" => write!(f, "{}", self.message),
+            path => write!(f, "{path}: {}", self.message),
+        }
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+/// Reads the proxy's bytes: JSON text or a `Struct`, references to the environment resolved.
+pub fn read(bytes: &[u8], environment: &Environment) -> Result<Map<String, Value>, Invalid> {
+    let mut value = match json::parse(bytes) {
+        Ok(value) => value,
+        // A `Struct` begins with the tag of its first field, which to JSON is a line feed.
+        Err(_) if bytes.first() == Some(&b'\n') && structs::parse(bytes).is_some() => {
+            Value::Object(structs::parse(bytes).unwrap_or_default())
+        }
+        Err(error) => return Err(error),
+    };
+    environment.resolve(&mut value)?;
+    match value {
+        Value::Object(object) => Ok(object),
+        Value::Null => Ok(Map::new()),
+        _ => Err(Invalid::at("", "the configuration is not an object")),
+    }
+}
+
+/// Turns a value into a `T`; the error names the path within it.
+pub fn interpret<T: DeserializeOwned>(value: Value) -> Result<T, Invalid> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = match error.path().to_string() {
+            path if path == "." => String::new(),
+            path => path,
+        };
+        Invalid::at(path, without_strings(&error.inner().to_string()))
+    })
+}
+
+/// serde quotes a string of the wrong kind; it may be a password in the wrong place.
+fn without_strings(message: &str) -> String {
+    match (message.split_once("string \""), message.rsplit_once("\", expected ")) {
+        (Some((before, _)), Some((_, expected))) => format!("{before}a string, expected {expected}"),
+        _ => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only its errors are looked at")]
+    struct Outer {
+        inner: Vec<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only its errors are looked at")]
+    struct Inner {
+        port: u16,
+    }
+
+    #[track_caller]
+    fn check(text: &str, message: &str) {
+        let error = read(text.as_bytes(), &Environment::default())
+            .and_then(|object| interpret::<Outer>(Value::Object(object)))
+            .expect_err("refused");
+        assert_eq!(error.to_string(), message);
+    }
+
+    #[test]
+    fn names_the_path_of_what_is_wrong() {
+        check(
+            r#"{"inner": [{"port": 1}, {"port": -1}]}"#,
+            "inner[1].port: invalid value: integer `-1`, expected u16",
+        );
+        check(r#"{"inner": [{}]}"#, "inner[0]: missing field `port`");
+        check(
+            r#"{"inner": [{"prot": 1}]}"#,
+            "inner[0].prot: unknown field `prot`, expected `port`",
+        );
+    }
+
+    #[test]
+    fn never_quotes_a_string_of_the_wrong_kind() {
+        check(
+            r#"{"inner": ["hunter2\", expected \"x"]}"#,
+            "inner[0]: invalid type: a string, expected struct Inner",
+        );
+        check(
+            r#"{"inner": [{"port": "hunter2"}]}"#,
+            "inner[0].port: invalid type: a string, expected u16",
+        );
+    }
+
+    #[test]
+    fn refuses_a_member_that_comes_twice() {
+        check(
+            r#"{"inner": [{"port": 1, "port": 2}]}"#,
+            "inner[0]: the member `port` comes twice",
+        );
+    }
+
+    #[test]
+    fn refuses_what_is_no_object() {
+        check("[]", "the configuration is not an object");
+        check("{", "not valid JSON: EOF while parsing an object at line 1 column 1");
+    }
+
+    #[test]
+    fn nothing_is_the_empty_object() {
+        for text in ["", " \n", "{}", "null"] {
+            assert!(read(text.as_bytes(), &Environment::default()).unwrap().is_empty());
+        }
+    }
+}

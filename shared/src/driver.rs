@@ -1,0 +1,171 @@
+//! Runs a filter on an exchange, the same under every host: what no filter has to think of.
+//!
+//! 1. A request that does not concern the filter costs nothing more.
+//! 2. What is done to every request is done whatever the rules say; then the settings are found.
+//! 3. `mode: off` goes no further; `mode: shadow` counts and logs a refusal and lets pass.
+//! 4. A read that the proxy failed refuses the request (503), whatever the filter made of it.
+//! 5. A filter may wait a few times in a row ([`MOST_CALLS`]), not for ever.
+
+use std::rc::Rc;
+
+use serde_json::{Map, Value};
+
+use crate::config::{self, Environment, Invalid, Layers, Mode, Scope, field_names};
+use crate::effects::Effects;
+use crate::filter::{Answer, Birth, Call, Filter, Flow, Plugin};
+use crate::reply::{Format, Refusal, Reply};
+use crate::view::{Exchange, Request, Response};
+
+/// How many calls one exchange may wait for.
+const MOST_CALLS: u8 = 8;
+
+/// A configured filter, ready for exchanges.
+pub struct Instance<P: Plugin> {
+    /// The filter.
+    pub plugin: P,
+    layers: Layers<P::Settings>,
+}
+
+/// One exchange under a filter.
+pub struct Run<P: Plugin> {
+    filter: P::Filter,
+    scope: Option<Rc<Scope<P::Settings>>>,
+    calls: u8,
+}
+
+impl<P: Plugin> Default for Run<P> {
+    fn default() -> Self {
+        Self { filter: P::Filter::default(), scope: None, calls: 0 }
+    }
+}
+
+/// What the host has to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Let the request go on, its changes applied.
+    Continue,
+    /// Hold it and make the call.
+    Wait(Call),
+    /// Answer it, for good.
+    Reply(Reply),
+}
+
+impl<P: Plugin> Instance<P> {
+    /// Takes a configuration into effect, or says what is wrong with it.
+    pub fn configure(
+        bytes: &[u8],
+        environment: &Environment,
+        birth: &Birth<'_>,
+    ) -> Result<Self, Invalid> {
+        let object = config::read(bytes, environment)?;
+        let known = field_names::<P::Config>();
+        let (layers, rest): (_, Map<_, _>) = Layers::split(P::NAME, object, known)?;
+        let plugin = P::new(config::interpret(Value::Object(rest))?, &layers, birth)?;
+        Ok(Self { plugin, layers })
+    }
+
+    /// The head of a request has come.
+    pub fn on_request(&mut self, run: &mut Run<P>, request: &Request<'_>, effects: &mut Effects) -> Step {
+        if !self.plugin.concerns(request) {
+            return conclude::<P>(Flow::Continue, self.layers.top().errors, Mode::Enforce, request, effects);
+        }
+        self.plugin.sanitise(request, effects);
+        let scope = match self.layers.scope(request) {
+            Ok(scope) => scope,
+            Err(refusal) => {
+                let format = self.layers.top().errors;
+                return conclude::<P>(Flow::Refuse(refusal), format, Mode::Enforce, request, effects);
+            }
+        };
+        let flow = match scope.mode {
+            Mode::Off => Flow::Continue,
+            _ => run.filter.on_request(&mut self.plugin, &scope, request, effects),
+        };
+        let (errors, mode) = (scope.errors, scope.mode);
+        run.scope = Some(scope);
+        run.conclude(flow, errors, mode, request, effects)
+    }
+
+    /// The call that the exchange waits for has ended.
+    pub fn on_answer(
+        &mut self,
+        run: &mut Run<P>,
+        answer: &Answer<'_>,
+        request: &Request<'_>,
+        effects: &mut Effects,
+    ) -> Step {
+        let Some(scope) = run.scope.clone() else {
+            let refusal = Flow::Refuse(Refusal::unavailable("unexpected_answer"));
+            return run.conclude(refusal, Format::default(), Mode::Enforce, request, effects);
+        };
+        let flow = run.filter.on_answer(&mut self.plugin, &scope, answer, request, effects);
+        run.conclude(flow, scope.errors, scope.mode, request, effects)
+    }
+
+    /// The head of the response has come.
+    pub fn on_response(&mut self, run: &mut Run<P>, response: &Response<'_>, effects: &mut Effects) {
+        run.filter.on_response(&mut self.plugin, response, effects);
+    }
+
+    /// The exchange has ended.
+    pub fn on_log(&mut self, run: &mut Run<P>, exchange: &Exchange<'_>, effects: &mut Effects) {
+        run.filter.on_log(&mut self.plugin, exchange, effects);
+    }
+
+    /// How the filter refuses what the host cannot even show it.
+    pub fn host_failure(&self, request: &Request<'_>, effects: &mut Effects) -> Step {
+        let refusal = Flow::Refuse(Refusal::unavailable("host_failure"));
+        conclude::<P>(refusal, self.layers.top().errors, Mode::Enforce, request, effects)
+    }
+}
+
+impl<P: Plugin> Run<P> {
+    fn conclude(
+        &mut self,
+        flow: Flow,
+        errors: Format,
+        mode: Mode,
+        request: &Request<'_>,
+        effects: &mut Effects,
+    ) -> Step {
+        let step = conclude::<P>(flow, errors, mode, request, effects);
+        if !matches!(step, Step::Wait(_)) {
+            return step;
+        }
+        self.calls = self.calls.saturating_add(1);
+        if self.calls <= MOST_CALLS {
+            return step;
+        }
+        let refusal = Flow::Refuse(Refusal::unavailable("too_many_calls"));
+        conclude::<P>(refusal, errors, mode, request, effects)
+    }
+}
+
+fn conclude<P: Plugin>(
+    flow: Flow,
+    errors: Format,
+    mode: Mode,
+    request: &Request<'_>,
+    effects: &mut Effects,
+) -> Step {
+    // A view that lied may have hidden a header to take off: not even `shadow` lets that pass.
+    let (flow, mode) = if request.fault() {
+        (Flow::Refuse(Refusal::unavailable("host_failure")), Mode::Enforce)
+    } else {
+        (flow, mode)
+    };
+    match flow {
+        Flow::Continue => Step::Continue,
+        Flow::Wait(call) => Step::Wait(call),
+        Flow::Answer(reply) => Step::Reply(reply),
+        Flow::Refuse(refusal) => {
+            let event = if mode == Mode::Shadow { "shadow_refused" } else { "refused" };
+            effects.count_by(event, "reason", refusal.reason());
+            log::debug!("{}: {event}: {}", P::NAME, refusal.reason());
+            if mode == Mode::Shadow {
+                return Step::Continue;
+            }
+            Step::Reply(refusal.reply(P::NAME, errors, request))
+        }
+    }
+}

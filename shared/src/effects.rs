@@ -1,0 +1,110 @@
+//! What a filter wants done: values, applied by the adapter when the filter has decided.
+//!
+//! Changes to the request are applied when it goes on, and never when it is refused. Counts and
+//! filter state are kept either way.
+
+use std::fmt;
+use std::rc::Rc;
+
+/// One thing to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Give a header of the request this one value.
+    SetRequestHeader(Rc<str>, Rc<[u8]>),
+    /// Take a header off the request, every occurrence.
+    RemoveRequestHeader(Rc<str>),
+    /// Give a header of the response this one value.
+    SetResponseHeader(Rc<str>, Rc<[u8]>),
+    /// Set filter state, for the filters behind and the access log.
+    SetState(Rc<str>, Rc<[u8]>),
+    /// Add one to a counter.
+    Count(Count),
+}
+
+/// A counter of a filter: `gatehouse.<filter>.<event>`, with at most one label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Count {
+    /// What happened.
+    pub event: &'static str,
+    /// The label's name and value; the value is one of a fixed few, never a client's word.
+    pub label: Option<(&'static str, &'static str)>,
+}
+
+impl Count {
+    /// The name under which the proxy keeps it; `stats_tags` in `envoy/` turn it into labels.
+    pub fn name(&self, filter: &str) -> String {
+        match self.label {
+            None => format!("gatehouse.{filter}.{}", self.event),
+            Some((label, value)) => format!("gatehouse.{filter}.{}.{label}.{value}", self.event),
+        }
+    }
+}
+
+/// Everything that a filter wants done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    list: Vec<Effect>,
+}
+
+impl Effects {
+    /// Gives a header of the request this one value.
+    pub fn set_request_header(&mut self, name: Rc<str>, value: Rc<[u8]>) {
+        self.list.push(Effect::SetRequestHeader(name, value));
+    }
+
+    /// Takes a header off the request.
+    pub fn remove_request_header(&mut self, name: Rc<str>) {
+        self.list.push(Effect::RemoveRequestHeader(name));
+    }
+
+    /// Gives a header of the response this one value.
+    pub fn set_response_header(&mut self, name: Rc<str>, value: Rc<[u8]>) {
+        self.list.push(Effect::SetResponseHeader(name, value));
+    }
+
+    /// Sets filter state.
+    pub fn set_state(&mut self, name: Rc<str>, value: Rc<[u8]>) {
+        self.list.push(Effect::SetState(name, value));
+    }
+
+    /// Counts an event.
+    pub fn count(&mut self, event: &'static str) {
+        self.list.push(Effect::Count(Count { event, label: None }));
+    }
+
+    /// Counts an event under a label.
+    pub fn count_by(&mut self, event: &'static str, label: &'static str, value: &'static str) {
+        self.list.push(Effect::Count(Count { event, label: Some((label, value)) }));
+    }
+
+    /// What there is to do, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Effect> {
+        self.list.iter()
+    }
+
+    /// Hands over what there is to do.
+    pub fn take(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.list)
+    }
+}
+
+impl fmt::Display for Effects {
+    /// `+name: value`, `-name`, `state=value`, `#event`: for tests and logs of tests.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        for (index, effect) in self.list.iter().enumerate() {
+            let space = if index == 0 { "" } else { " " };
+            match effect {
+                Effect::SetRequestHeader(name, value) => write!(f, "{space}+{name}: {}", text(value)),
+                Effect::RemoveRequestHeader(name) => write!(f, "{space}-{name}"),
+                Effect::SetResponseHeader(name, value) => write!(f, "{space}<{name}: {}", text(value)),
+                Effect::SetState(name, value) => write!(f, "{space}{name}={}", text(value)),
+                Effect::Count(Count { event, label: None }) => write!(f, "{space}#{event}"),
+                Effect::Count(Count { event, label: Some((label, value)) }) => {
+                    write!(f, "{space}#{event}[{label}={value}]")
+                }
+            }?;
+        }
+        Ok(())
+    }
+}

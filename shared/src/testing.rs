@@ -1,0 +1,250 @@
+//! A stand-in for the proxy, for native tests: it holds what a test says, and no opinion of how a
+//! real proxy behaves. That is for the tests of the built modules in the real one.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::config::{Environment, Invalid};
+use crate::driver::{Instance, Run, Step};
+use crate::effects::Effects;
+use crate::filter::{Answer, Background, Birth, Call, Plugin};
+use crate::headers::Headers;
+use crate::reply::Reply;
+use crate::store::{Store, Version, WriteFailure};
+use crate::time::Timestamp;
+use crate::view::{Host, Map, Request, Unreadable};
+
+/// The stand-in.
+pub struct Proxy {
+    request: RefCell<Headers>,
+    response: RefCell<Headers>,
+    properties: RefCell<BTreeMap<String, Vec<u8>>>,
+    shared: RefCell<BTreeMap<String, (Vec<u8>, u32)>>,
+    now: Cell<Timestamp>,
+    races: Cell<usize>,
+    fails: Cell<bool>,
+}
+
+impl Default for Proxy {
+    fn default() -> Self {
+        Self {
+            request: RefCell::default(),
+            response: RefCell::default(),
+            properties: RefCell::default(),
+            shared: RefCell::default(),
+            now: Cell::new(Timestamp::from_secs(1_800_000_000)),
+            races: Cell::new(0),
+            fails: Cell::new(false),
+        }
+    }
+}
+
+impl Proxy {
+    /// One that is at a request with these headers.
+    pub fn with_request<N: AsRef<[u8]>, V: AsRef<[u8]>>(headers: &[(N, V)]) -> Self {
+        let proxy = Self::default();
+        proxy.set_request(headers);
+        proxy
+    }
+
+    /// Goes to the next request.
+    pub fn set_request<N: AsRef<[u8]>, V: AsRef<[u8]>>(&self, headers: &[(N, V)]) {
+        *self.request.borrow_mut() = headers.iter().map(|(n, v)| (n.as_ref(), v.as_ref())).collect();
+    }
+
+    /// Sets a property.
+    pub fn set_property(&self, path: &[&str], value: &[u8]) {
+        self.properties.borrow_mut().insert(path.join("."), value.to_vec());
+    }
+
+    /// Sets the clock.
+    pub fn set_now(&self, now: Timestamp) {
+        self.now.set(now);
+    }
+
+    /// Sets the clock ahead.
+    pub fn pass(&self, time: std::time::Duration) {
+        self.now.set(self.now.get().after(time));
+    }
+
+    /// Lets another worker be faster so many times: it appends a zero byte to what is written.
+    pub fn lose_races(&self, races: usize) {
+        self.races.set(races);
+    }
+
+    /// Lets every read fail from now on.
+    pub fn fail(&self) {
+        self.fails.set(true);
+    }
+
+    /// How many slots of shared data were ever written.
+    pub fn shared_keys(&self) -> usize {
+        self.shared.borrow().len()
+    }
+
+    /// How many bytes shared data takes, names included.
+    pub fn shared_bytes(&self) -> usize {
+        self.shared.borrow().iter().map(|(key, (bytes, _))| key.len().saturating_add(bytes.len())).sum()
+    }
+
+    fn answer<T>(&self, value: T) -> Result<T, Unreadable> {
+        if self.fails.get() { Err(Unreadable) } else { Ok(value) }
+    }
+}
+
+impl Host for Proxy {
+    fn now(&self) -> Timestamp {
+        self.now.get()
+    }
+
+    fn random(&self, bytes: &mut [u8]) -> Result<(), Unreadable> {
+        bytes.fill(7);
+        self.answer(())
+    }
+
+    fn headers(&self, map: Map) -> Result<Headers, Unreadable> {
+        self.answer(match map {
+            Map::Request => self.request.borrow().clone(),
+            Map::Response => self.response.borrow().clone(),
+        })
+    }
+
+    fn header(&self, map: Map, name: &str) -> Result<Option<Vec<u8>>, Unreadable> {
+        Ok(self.headers(map)?.first(name).map(<[u8]>::to_vec))
+    }
+
+    fn property(&self, path: &[&str]) -> Result<Option<Vec<u8>>, Unreadable> {
+        self.answer(self.properties.borrow().get(&path.join(".")).cloned())
+    }
+
+    fn shared(&self, key: &str) -> Result<(Vec<u8>, Version), Unreadable> {
+        self.answer(match self.shared.borrow().get(key) {
+            Some((bytes, number)) => (bytes.clone(), Version::Number(*number)),
+            None => (Vec::new(), Version::Absent),
+        })
+    }
+
+    fn share(&self, key: &str, value: &[u8], version: Version) -> Result<(), WriteFailure> {
+        let mut shared = self.shared.borrow_mut();
+        let next = match shared.get(key) {
+            Some((_, number)) => number.wrapping_add(1),
+            None => 1,
+        };
+        if self.races.get() > 0 {
+            self.races.set(self.races.get().saturating_sub(1));
+            let mut bytes = shared.get(key).map(|(bytes, _)| bytes.clone()).unwrap_or_default();
+            bytes.push(0);
+            shared.insert(key.to_owned(), (bytes, next));
+            return Err(WriteFailure::Overtaken);
+        }
+        let current = shared.get(key).map_or(Version::Absent, |(_, number)| Version::Number(*number));
+        if current != version {
+            return Err(WriteFailure::Overtaken);
+        }
+        shared.insert(key.to_owned(), (value.to_vec(), next));
+        Ok(())
+    }
+}
+
+/// A configured filter and the stand-in that it runs under.
+pub struct Bench<P: Plugin> {
+    /// The proxy.
+    pub proxy: Proxy,
+    /// The filter.
+    pub instance: Instance<P>,
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What the host had to do.
+    pub step: Step,
+    /// What else was to be done.
+    pub effects: Effects,
+}
+
+impl Outcome {
+    /// In one line: `continue`, `wait GET cluster/path`, or status and details, and the effects.
+    pub fn line(&self) -> String {
+        let step = match &self.step {
+            Step::Continue => "continue".to_owned(),
+            Step::Wait(call) => format!("wait {} {}{}", call.method, call.cluster, call.path),
+            Step::Reply(reply) => format!("{} {}", reply.status, reply.details),
+        };
+        format!("{step} {}", self.effects).trim_end().to_owned()
+    }
+
+    /// The answer that the filter gave, if it gave one.
+    pub const fn reply(&self) -> Option<&Reply> {
+        match &self.step {
+            Step::Reply(reply) => Some(reply),
+            _ => None,
+        }
+    }
+
+    /// The value of a header of that answer.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.reply()?.headers.iter();
+        headers.find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl<P: Plugin> Bench<P> {
+    /// The filter under a configuration, or its error.
+    pub fn configure(config: &Value) -> Result<Self, Invalid> {
+        Self::configure_in(config, &Environment::default())
+    }
+
+    /// The same with an environment.
+    pub fn configure_in(config: &Value, environment: &Environment) -> Result<Self, Invalid> {
+        let proxy = Proxy::default();
+        let birth = Birth { name: "test", secret: [7; 32], now: proxy.now() };
+        let instance = Instance::configure(config.to_string().as_bytes(), environment, &birth)?;
+        Ok(Self { proxy, instance })
+    }
+
+    /// Sends a request through the filter.
+    pub fn send<N: AsRef<[u8]>, V: AsRef<[u8]>>(&mut self, headers: &[(N, V)]) -> Outcome {
+        self.proxy.set_request(headers);
+        let request = Request::new(&self.proxy);
+        let mut effects = Effects::default();
+        let step = self.instance.on_request(&mut Run::default(), &request, &mut effects);
+        Outcome { step, effects }
+    }
+
+    /// Lets time pass: what background work asks for.
+    pub fn tick(&mut self) -> Vec<(u32, Call)> {
+        let mut background = Background::new(self.proxy.now(), Store::new(&self.proxy));
+        self.instance.plugin.on_tick(&mut background);
+        background.take_calls()
+    }
+
+    /// Answers a background call.
+    pub fn answer(&mut self, id: u32, answer: &Answer<'_>) {
+        let mut background = Background::new(self.proxy.now(), Store::new(&self.proxy));
+        self.instance.plugin.on_background_answer(id, answer, &mut background);
+    }
+}
+
+/// A value as a `google.protobuf.Struct`, the form in which proxies hand over YAML.
+pub fn structure(value: &Value) -> prost_types::Struct {
+    let fields = value.as_object().into_iter().flatten();
+    prost_types::Struct { fields: fields.map(|(name, value)| (name.clone(), protobuf(value))).collect() }
+}
+
+fn protobuf(value: &Value) -> prost_types::Value {
+    use prost_types::value::Kind;
+    let kind = match value {
+        Value::Null => Kind::NullValue(0),
+        Value::Bool(value) => Kind::BoolValue(*value),
+        Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or_default()),
+        Value::String(text) => Kind::StringValue(text.clone()),
+        Value::Array(list) => {
+            Kind::ListValue(prost_types::ListValue { values: list.iter().map(protobuf).collect() })
+        }
+        Value::Object(_) => Kind::StructValue(structure(value)),
+    };
+    prost_types::Value { kind: Some(kind) }
+}

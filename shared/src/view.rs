@@ -1,0 +1,198 @@
+//! What a filter may look at: a view of one exchange, read from the proxy as it is asked for.
+//!
+//! 1. A read costs a call to the proxy the first time, nothing after that.
+//! 2. Time and randomness come with the view; a filter has no other source of them.
+//! 3. A read that the proxy fails is remembered ([`Request::fault`]): the exchange is then refused,
+//!    whatever the filter made of it.
+
+use std::cell::{Cell, OnceCell};
+
+use crate::headers::{Headers, Sole};
+use crate::store::{Store, Version, WriteFailure};
+use crate::time::Timestamp;
+
+/// One of the header maps of an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Map {
+    /// What the client sent.
+    Request,
+    /// What the upstream, or the proxy itself, answers.
+    Response,
+}
+
+/// The proxy could not, or would not, answer a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreadable;
+
+/// What a proxy can be asked. The adapter asks the real one; tests have [`crate::testing`].
+pub trait Host {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+    /// Fills `bytes` with what nobody can guess.
+    fn random(&self, bytes: &mut [u8]) -> Result<(), Unreadable>;
+    /// A header map, whole.
+    fn headers(&self, map: Map) -> Result<Headers, Unreadable>;
+    /// The first value of a header.
+    fn header(&self, map: Map, name: &str) -> Result<Option<Vec<u8>>, Unreadable>;
+    /// A property of the exchange or of the proxy; `None` where it has none of that name.
+    fn property(&self, path: &[&str]) -> Result<Option<Vec<u8>>, Unreadable>;
+    /// Shared data: the bytes under `key`, and the version to name when they are replaced.
+    fn shared(&self, key: &str) -> Result<(Vec<u8>, Version), Unreadable>;
+    /// Replaces shared data, if it still is of that version.
+    fn share(&self, key: &str, value: &[u8], version: Version) -> Result<(), WriteFailure>;
+}
+
+/// A request, before it goes on.
+pub struct Request<'a> {
+    host: &'a dyn Host,
+    now: OnceCell<Timestamp>,
+    headers: OnceCell<Headers>,
+    path: OnceCell<Option<Vec<u8>>>,
+    fault: Cell<bool>,
+}
+
+impl<'a> Request<'a> {
+    /// A view of the request that the proxy is at.
+    pub fn new(host: &'a dyn Host) -> Self {
+        Self {
+            host,
+            now: OnceCell::new(),
+            headers: OnceCell::new(),
+            path: OnceCell::new(),
+            fault: Cell::new(false),
+        }
+    }
+
+    /// The time now, the same throughout the view.
+    pub fn now(&self) -> Timestamp {
+        *self.now.get_or_init(|| self.host.now())
+    }
+
+    /// All headers, pseudo-headers (`:method`) among them.
+    pub fn headers(&self) -> &Headers {
+        self.headers.get_or_init(|| self.read(self.host.headers(Map::Request)))
+    }
+
+    /// `:path`, query and all; `None` for a CONNECT. Cheaper than [`Self::headers`] where nothing
+    /// else is asked for.
+    pub fn path(&self) -> Option<&[u8]> {
+        if let Some(headers) = self.headers.get() {
+            return headers.first(":path");
+        }
+        let read = || self.read(self.host.header(Map::Request, ":path"));
+        self.path.get_or_init(read).as_deref()
+    }
+
+    /// `:method`; empty where there is none.
+    pub fn method(&self) -> &[u8] {
+        self.headers().first(":method").unwrap_or_default()
+    }
+
+    /// A header that may come once.
+    pub fn sole(&self, name: &str) -> Sole<'_> {
+        self.headers().sole(name)
+    }
+
+    /// Whether the request is gRPC, which wants its refusals in another form.
+    pub fn is_grpc(&self) -> bool {
+        self.headers().first("content-type").is_some_and(|kind| {
+            kind.strip_prefix(b"application/grpc")
+                .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+        })
+    }
+
+    /// A property of the exchange.
+    pub fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
+        self.read(self.host.property(path))
+    }
+
+    /// Bytes that nobody can guess.
+    pub fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.read(self.host.random(&mut bytes));
+        bytes
+    }
+
+    /// What the plugin shares with its twins on other workers.
+    pub const fn store(&self) -> Store<'a> {
+        Store::new(self.host)
+    }
+
+    /// Whether the proxy has failed a read through this view.
+    pub const fn fault(&self) -> bool {
+        self.fault.get()
+    }
+
+    fn read<T: Default>(&self, result: Result<T, Unreadable>) -> T {
+        result.unwrap_or_else(|Unreadable| {
+            self.fault.set(true);
+            T::default()
+        })
+    }
+}
+
+/// A response, before it goes to the client.
+pub struct Response<'a> {
+    host: &'a dyn Host,
+    headers: OnceCell<Headers>,
+}
+
+impl<'a> Response<'a> {
+    /// A view of the response that the proxy is at.
+    pub const fn new(host: &'a dyn Host) -> Self {
+        Self { host, headers: OnceCell::new() }
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        self.host.now()
+    }
+
+    /// All headers, `:status` among them; none where the proxy cannot say.
+    pub fn headers(&self) -> &Headers {
+        self.headers.get_or_init(|| self.host.headers(Map::Response).unwrap_or_default())
+    }
+
+    /// The status; 0 where there is none.
+    pub fn status(&self) -> u16 {
+        self.headers().first(":status").and_then(parse_status).unwrap_or_default()
+    }
+}
+
+/// An exchange that has ended.
+pub struct Exchange<'a> {
+    host: &'a dyn Host,
+}
+
+impl<'a> Exchange<'a> {
+    /// A view of the exchange that the proxy logs.
+    pub const fn new(host: &'a dyn Host) -> Self {
+        Self { host }
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        self.host.now()
+    }
+
+    /// A property of the exchange, such as `response.code`; `None` where the proxy has none.
+    pub fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
+        self.host.property(path).unwrap_or_default()
+    }
+
+    /// The headers of the request as they went upstream.
+    pub fn request_headers(&self) -> Headers {
+        self.host.headers(Map::Request).unwrap_or_default()
+    }
+
+    /// The headers of the response as they went to the client.
+    pub fn response_headers(&self) -> Headers {
+        self.host.headers(Map::Response).unwrap_or_default()
+    }
+}
+
+/// A status of three digits.
+pub(crate) fn parse_status(text: &[u8]) -> Option<u16> {
+    let status = std::str::from_utf8(text).ok()?.parse().ok()?;
+    (100..=599).contains(&status).then_some(status)
+}
