@@ -1,1 +1,6 @@
 //! Being built.
+
+#![forbid(unsafe_code)]
+
+pub mod htpasswd;
+pub mod password;
