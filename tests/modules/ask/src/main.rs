@@ -1,2 +1,2 @@
-//! Being built.
-fn main() {}
+//! The module of `ask`.
+shared::plugin!(ask::Ask, response, log);

@@ -1,0 +1,164 @@
+//! The real proxy behind the views of the core, and what is done to it.
+
+use std::cell::RefCell;
+
+use super::imports::{self, HostError, MapType};
+use crate::effects::{Count, Effect};
+use crate::filter::Call;
+use crate::headers::{Headers, write_pairs};
+use crate::reply::Reply;
+use crate::store::{Version, WriteFailure};
+use crate::time::Timestamp;
+use crate::view::{Host, Map, Unreadable};
+
+/// The proxy that this module runs in.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Live;
+
+/// Setting shared data under a version that no data has yet creates it, once for all workers.
+const NO_VERSION_YET: u32 = u32::MAX;
+
+impl Host for Live {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_nanos(imports::now().unwrap_or_default())
+    }
+
+    fn random(&self, bytes: &mut [u8]) -> Result<(), Unreadable> {
+        imports::random(bytes).map_err(unreadable)
+    }
+
+    fn headers(&self, map: Map) -> Result<Headers, Unreadable> {
+        headers(map_type(map))
+    }
+
+    fn header(&self, map: Map, name: &str) -> Result<Option<Vec<u8>>, Unreadable> {
+        found(imports::header(map_type(map), name))
+    }
+
+    fn property(&self, path: &[&str]) -> Result<Option<Vec<u8>>, Unreadable> {
+        found(imports::property(path.join("\0").as_bytes()))
+    }
+
+    fn shared(&self, key: &str) -> Result<(Vec<u8>, Version), Unreadable> {
+        match imports::shared_data(key) {
+            Ok((bytes, cas)) => Ok((bytes, Version::Number(cas))),
+            Err(HostError::NotFound) => Ok((Vec::new(), Version::Absent)),
+            Err(error) => Err(unreadable(error)),
+        }
+    }
+
+    fn share(&self, key: &str, value: &[u8], version: Version) -> Result<(), WriteFailure> {
+        let cas = match version {
+            Version::Absent => NO_VERSION_YET,
+            Version::Number(cas) => cas,
+        };
+        match imports::set_shared_data(key, value, cas) {
+            Ok(()) => Ok(()),
+            Err(HostError::CasMismatch) => Err(WriteFailure::Overtaken),
+            Err(_) => Err(WriteFailure::Refused),
+        }
+    }
+}
+
+const fn map_type(map: Map) -> MapType {
+    match map {
+        Map::Request => MapType::RequestHeaders,
+        Map::Response => MapType::ResponseHeaders,
+    }
+}
+
+/// A header map, whole.
+pub(super) fn headers(map: MapType) -> Result<Headers, Unreadable> {
+    Headers::parse(imports::pairs(map).map_err(unreadable)?).map_err(|_| Unreadable)
+}
+
+fn found(read: imports::Outcome<Vec<u8>>) -> Result<Option<Vec<u8>>, Unreadable> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(HostError::NotFound) => Ok(None),
+        Err(error) => Err(unreadable(error)),
+    }
+}
+
+fn unreadable(error: HostError) -> Unreadable {
+    log::debug!("the proxy does not answer: {error:?}");
+    Unreadable
+}
+
+/// A change to a request or response that did not take.
+pub(super) struct NotApplied;
+
+/// Does what a filter wants done to a request that goes on, or to a response (`map` says which).
+pub(super) fn apply(filter: &'static str, effects: &[Effect], map: Map) -> Result<(), NotApplied> {
+    let outcomes = effects.iter().map(|effect| match (effect, map) {
+        (Effect::SetRequestHeader(name, value), Map::Request)
+        | (Effect::SetResponseHeader(name, value), Map::Response) => {
+            imports::set_header(map_type(map), name, value)
+        }
+        (Effect::RemoveRequestHeader(name), Map::Request) => {
+            imports::remove_header(MapType::RequestHeaders, name)
+        }
+        _ => {
+            note(filter, effect);
+            Ok(())
+        }
+    });
+    // All are tried, whatever became of the ones before.
+    if outcomes.filter(Result::is_err).count() == 0 { Ok(()) } else { Err(NotApplied) }
+}
+
+/// Counts and keeps filter state: what is done for a request that is refused, too.
+pub(super) fn note(filter: &'static str, effect: &Effect) {
+    match effect {
+        Effect::SetState(name, value) => {
+            // Whoever needs the state and does not find it refuses by itself.
+            if let Err(error) = imports::set_property(name, value) {
+                log::debug!("{filter}: filter state {name} is not kept: {error:?}");
+            }
+        }
+        Effect::Count(count) => increment(filter, *count),
+        Effect::SetRequestHeader(..)
+        | Effect::RemoveRequestHeader(..)
+        | Effect::SetResponseHeader(..) => {}
+    }
+}
+
+thread_local! {
+    /// The proxy gives a new number at each definition of a counter, so each is defined once. There
+    /// are a handful, and comparing them is cheaper than hashing one.
+    static COUNTERS: RefCell<Vec<(&'static str, Count, u32)>> = const { RefCell::new(Vec::new()) };
+}
+
+fn increment(filter: &'static str, count: Count) {
+    let id = COUNTERS.with_borrow_mut(|counters| {
+        let known = counters.iter().find(|(f, c, _)| (*f, *c) == (filter, count));
+        if let Some((_, _, id)) = known {
+            return Ok(*id);
+        }
+        let id = imports::define_counter(&count.name(filter))?;
+        counters.push((filter, count, id));
+        Ok(id)
+    });
+    if let Err(error) = id.and_then(|id| imports::increment(id, 1)) {
+        log::debug!("{filter}: the counter {} is not kept: {error:?}", count.event);
+    }
+}
+
+/// Answers the request in the upstream's place.
+pub(super) fn send(reply: &Reply) -> imports::Outcome<()> {
+    let headers = reply.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+    let grpc_status = reply.grpc_status.map_or(-1, i32::from);
+    let details = &reply.details;
+    imports::send_local_response(reply.status, details, &reply.body, &write_pairs(headers), grpc_status)
+}
+
+/// Starts a call and says under which token its answer will come.
+pub(super) fn start(call: &Call) -> imports::Outcome<u32> {
+    let pseudo = [(":method", call.method), (":path", &call.path), (":authority", &call.authority)];
+    let further = call.headers.iter().map(|(name, value)| (*name, value.as_str()));
+    let headers = pseudo.into_iter().chain(further);
+    let headers = write_pairs(headers.map(|(name, value)| (name.as_bytes(), value.as_bytes())));
+    // Zero would be a call without a limit.
+    let timeout = u32::try_from(call.timeout.as_millis()).unwrap_or(u32::MAX).max(1);
+    imports::http_call(&call.cluster, &headers, &call.body, timeout)
+}

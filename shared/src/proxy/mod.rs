@@ -1,0 +1,142 @@
+//! The adapter: the one place that knows the ABI of proxy-wasm (0.2.1).
+//!
+//! [`imports`] are the proxy's functions with typed errors, `host` puts them behind the views of
+//! the core, `root` runs one plugin and its exchanges, `vm` knows which is which. The functions that
+//! the proxy calls are below.
+//!
+//! We do not use the SDK's dispatcher: it panics on a status, a context or a token that it does not
+//! know, which would let a proxy or a timing take the VM down, and it exports every callback there
+//! is, each of which Envoy then calls at each exchange. The SDK is what `tests` compares us with.
+
+mod host;
+pub mod imports;
+mod logger;
+mod root;
+mod vm;
+
+use root::Rooted;
+
+use crate::filter::Plugin;
+
+/// What a callback answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Action {
+    /// The exchange goes on.
+    Continue = 0,
+    /// It is held.
+    Pause = 1,
+}
+
+/// Makes a module out of a filter: the whole of its `main.rs`.
+///
+/// `plugin!(Filter)` is told of requests. `plugin!(Filter, response, log)` is told of responses and
+/// of the ends of exchanges too; each costs a call at every exchange.
+#[macro_export]
+macro_rules! plugin {
+    ($plugin:ty $(, $phase:ident)*) => {
+        #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
+        fn main() {
+            $crate::proxy::start::<$plugin>();
+        }
+
+        $( $crate::plugin_phase!($phase); )*
+
+        /// The module is for Wasm; elsewhere there is nothing to run.
+        #[cfg(not(all(target_arch = "wasm32", target_os = "wasi")))]
+        fn main() {}
+    };
+}
+
+/// A callback that only some filters want.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! plugin_phase {
+    (response) => {
+        #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
+        #[allow(unsafe_code, reason = "a callback of the ABI")]
+        mod response {
+            #[unsafe(no_mangle)]
+            extern "C" fn proxy_on_response_headers(stream: u32, _: usize, _: u32) -> u32 {
+                $crate::proxy::on_response(stream)
+            }
+        }
+    };
+    (log) => {
+        #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
+        #[allow(unsafe_code, reason = "a callback of the ABI")]
+        mod log {
+            #[unsafe(no_mangle)]
+            extern "C" fn proxy_on_log(stream: u32) {
+                $crate::proxy::on_log(stream);
+            }
+        }
+    };
+}
+
+/// Prepares the VM for the plugins of one kind of filter.
+pub fn start<P: Plugin>() {
+    logger::install();
+    vm::with((), |vm| vm.set_make_root(|| Box::new(Rooted::<P>::default())));
+}
+
+/// The head of a response has come.
+pub fn on_response(stream: u32) -> u32 {
+    vm::with((), |vm| vm.response(stream));
+    Action::Continue as u32
+}
+
+/// An exchange is logged.
+pub fn on_log(stream: u32) {
+    vm::with((), |vm| vm.log(stream));
+}
+
+/// The callbacks that every module has.
+#[allow(unsafe_code, reason = "the names by which the ABI calls them")]
+mod exports {
+    use super::{Action, vm};
+
+    #[unsafe(no_mangle)]
+    extern "C" fn proxy_abi_version_0_2_1() {}
+
+    #[unsafe(no_mangle)]
+    extern "C" fn proxy_on_context_create(id: u32, parent: u32) {
+        vm::with((), |vm| vm.create(id, parent));
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn proxy_on_delete(id: u32) {
+        vm::with((), |vm| vm.delete(id));
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn proxy_on_vm_start(_root: u32, _len: usize) -> u32 {
+        1
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn proxy_on_configure(root: u32, _len: usize) -> u32 {
+        u32::from(vm::with(false, |vm| vm.configure(root)))
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn proxy_on_tick(root: u32) {
+        vm::with((), |vm| vm.tick(root));
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn proxy_on_request_headers(stream: u32, _headers: usize, _end: u32) -> u32 {
+        vm::with(Action::Pause, |vm| vm.request(stream)) as u32
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn proxy_on_http_call_response(
+        _context: u32,
+        token: u32,
+        headers: usize,
+        body: usize,
+        _trailers: usize,
+    ) {
+        vm::with((), |vm| vm.answered(token, headers, body));
+    }
+}

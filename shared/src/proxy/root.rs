@@ -1,0 +1,307 @@
+//! One plugin of the proxy: its configured filter and the exchanges under it.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::Action;
+use super::host::{self, Live, NotApplied, apply, note};
+use super::imports::{self, BufferType, HostError, MapType};
+use super::vm::{Calls, Caller, NumberHasher};
+use crate::config::Environment;
+use crate::driver::{Instance, Run, Step};
+use crate::effects::{Effect, Effects};
+use crate::filter::{Answer, Background, Birth, CallFailure, Plugin};
+use crate::reply::Reply;
+use crate::store::Store;
+use crate::view::{Exchange, Host, Map, Request, Response, parse_status};
+
+/// How often the log level is followed where the filter wants no tick of its own.
+const SLOWEST_TICK: Duration = Duration::from_secs(5);
+
+/// A plugin of any kind of filter.
+pub(super) trait Root {
+    /// Takes the proxy's configuration into effect; whether that went well.
+    fn configure(&mut self) -> bool;
+    /// Time has passed.
+    fn tick(&mut self, calls: &mut Calls<'_>);
+    /// An exchange has begun.
+    fn open(&mut self, stream: u32);
+    /// An exchange is over; the token of the call that it still waited for.
+    fn close(&mut self, stream: u32) -> Option<u32>;
+    /// The head of its request has come.
+    fn request(&mut self, stream: u32, calls: &mut Calls<'_>) -> Action;
+    /// The head of its response has come.
+    fn response(&mut self, stream: u32);
+    /// It is logged.
+    fn log(&mut self, stream: u32);
+    /// The call that an exchange waits for has ended.
+    fn answered(&mut self, stream: u32, ended: Ended, calls: &mut Calls<'_>);
+    /// A background call has ended.
+    fn background_answered(&mut self, id: u32, ended: Ended, calls: &mut Calls<'_>);
+}
+
+/// A call that has ended, as the proxy tells it.
+#[derive(Clone, Copy)]
+pub(super) struct Ended {
+    /// How many headers the answer has; none where there is no answer.
+    pub(super) headers: usize,
+    /// How long its body is.
+    pub(super) body: usize,
+    /// How much of it is wanted.
+    pub(super) max_body: usize,
+}
+
+/// The plugin of one kind of filter.
+pub(super) struct Rooted<P: Plugin> {
+    instance: Option<Instance<P>>,
+    streams: HashMap<u32, Stream<P>, NumberHasher>,
+}
+
+struct Stream<P: Plugin> {
+    run: Run<P>,
+    waits_for: Option<u32>,
+    /// What is done when the request goes on, or is refused.
+    effects: Effects,
+    /// Headers for the response, set before there was one.
+    response: Vec<Effect>,
+}
+
+impl<P: Plugin> Default for Stream<P> {
+    fn default() -> Self {
+        Self { run: Run::default(), waits_for: None, effects: Effects::default(), response: vec![] }
+    }
+}
+
+impl<P: Plugin> Default for Rooted<P> {
+    fn default() -> Self {
+        Self { instance: None, streams: HashMap::default() }
+    }
+}
+
+impl<P: Plugin> Root for Rooted<P> {
+    fn configure(&mut self) -> bool {
+        super::logger::follow_level();
+        match configure::<P>() {
+            Ok(instance) => {
+                let tick = instance.plugin.tick().unwrap_or(SLOWEST_TICK).min(SLOWEST_TICK);
+                let millis = u32::try_from(tick.as_millis()).unwrap_or(u32::MAX).max(1);
+                if let Err(error) = imports::set_tick_period(millis) {
+                    log::warn!("{}: the proxy gives no ticks: {error:?}", P::NAME);
+                }
+                self.instance = Some(instance);
+                true
+            }
+            Err(why) => {
+                log::error!("{}: configuration refused: {why}", P::NAME);
+                false
+            }
+        }
+    }
+
+    fn tick(&mut self, calls: &mut Calls<'_>) {
+        super::logger::follow_level();
+        let Some(instance) = &mut self.instance else { return };
+        let mut background = Background::new(Live.now(), Store::new(&Live));
+        instance.plugin.on_tick(&mut background);
+        self.do_background(background, calls);
+    }
+
+    fn open(&mut self, stream: u32) {
+        self.streams.insert(stream, Stream::default());
+    }
+
+    fn close(&mut self, stream: u32) -> Option<u32> {
+        self.streams.remove(&stream)?.waits_for
+    }
+
+    fn request(&mut self, stream: u32, calls: &mut Calls<'_>) -> Action {
+        let request = Request::new(&Live);
+        let (Some(instance), Some(state)) = (&mut self.instance, self.streams.get_mut(&stream)) else {
+            return refuse_unconfigured(P::NAME);
+        };
+        let step = instance.on_request(&mut state.run, &request, &mut state.effects);
+        act(stream, instance, state, step, &request, calls)
+    }
+
+    fn response(&mut self, stream: u32) {
+        let (Some(instance), Some(state)) = (&mut self.instance, self.streams.get_mut(&stream)) else {
+            return;
+        };
+        let mut effects = Effects::default();
+        instance.on_response(&mut state.run, &Response::new(&Live), &mut effects);
+        let mut all = std::mem::take(&mut state.response);
+        all.extend(effects.take());
+        if apply(P::NAME, &all, Map::Response).is_err() {
+            log::warn!("{}: the proxy did not take a header of the response", P::NAME);
+        }
+    }
+
+    fn log(&mut self, stream: u32) {
+        let (Some(instance), Some(state)) = (&mut self.instance, self.streams.get_mut(&stream)) else {
+            return;
+        };
+        let mut effects = Effects::default();
+        instance.on_log(&mut state.run, &Exchange::new(&Live), &mut effects);
+        effects.iter().for_each(|effect| note(P::NAME, effect));
+    }
+
+    fn answered(&mut self, stream: u32, ended: Ended, calls: &mut Calls<'_>) {
+        let (Some(instance), Some(state)) = (&mut self.instance, self.streams.get_mut(&stream)) else {
+            return;
+        };
+        state.waits_for = None;
+        let request = Request::new(&Live);
+        // Calls belong to the root, and so do their answers. The answer is read there, and what is
+        // done is done to the stream.
+        let step = with_answer(ended, |answer| {
+            if let Err(error) = imports::set_effective_context(stream) {
+                log::error!("{}: the proxy does not know the stream of a call: {error:?}", P::NAME);
+            }
+            instance.on_answer(&mut state.run, answer, &request, &mut state.effects)
+        });
+        // The refusal was sent by `act`; to go on as well would send half of such requests upstream.
+        if act(stream, instance, state, step, &request, calls) == Action::Continue
+            && let Err(error) = imports::continue_request()
+        {
+            log::error!("{}: the proxy does not let a request go on: {error:?}", P::NAME);
+        }
+    }
+
+    fn background_answered(&mut self, id: u32, ended: Ended, calls: &mut Calls<'_>) {
+        let Some(instance) = &mut self.instance else { return };
+        let mut background = Background::new(Live.now(), Store::new(&Live));
+        with_answer(ended, |answer| {
+            instance.plugin.on_background_answer(id, answer, &mut background);
+        });
+        self.do_background(background, calls);
+    }
+}
+
+impl<P: Plugin> Rooted<P> {
+    /// Starts the calls of background work; those that do not start have failed.
+    fn do_background(&mut self, mut background: Background<'_>, calls: &mut Calls<'_>) {
+        let Some(instance) = &mut self.instance else { return };
+        // A plugin that answers each failure with a call would keep the worker here for ever.
+        for _ in 0..2 {
+            background.effects.iter().for_each(|effect| note(P::NAME, effect));
+            let mut next = Background::new(background.now, Store::new(&Live));
+            for (id, call) in background.take_calls() {
+                match host::start(&call) {
+                    Ok(token) => calls.register(token, Caller::Background(id), call.max_body),
+                    Err(error) => {
+                        let answer = Answer::Failed(failure(error));
+                        instance.plugin.on_background_answer(id, &answer, &mut next);
+                    }
+                }
+            }
+            background = next;
+        }
+    }
+}
+
+fn configure<P: Plugin>() -> Result<Instance<P>, String> {
+    let bytes = imports::buffer(BufferType::PluginConfiguration, usize::MAX);
+    let bytes = match bytes {
+        Ok(bytes) => bytes,
+        Err(HostError::NotFound) => Vec::new(),
+        Err(error) => return Err(format!("the proxy does not hand it over: {error:?}")),
+    };
+    let name = Live.property(&["plugin_name"]).ok().flatten().unwrap_or_default();
+    let mut secret = [0; 32];
+    Live.random(&mut secret).map_err(|_| "the proxy gives no randomness".to_owned())?;
+    let birth = Birth { name: &String::from_utf8_lossy(&name), secret, now: Live.now() };
+    Instance::configure(&bytes, &environment(), &birth).map_err(|error| error.to_string())
+}
+
+/// The VM's environment. A variable that is no text cannot be referred to.
+#[expect(clippy::disallowed_methods, reason = "the one place that hands it over")]
+fn environment() -> Environment {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// Does what the filter decided. `Pause` holds the request: until its call has ended, or for good.
+fn act<P: Plugin>(
+    stream: u32,
+    instance: &mut Instance<P>,
+    state: &mut Stream<P>,
+    mut step: Step,
+    request: &Request<'_>,
+    calls: &mut Calls<'_>,
+) -> Action {
+    loop {
+        step = match step {
+            Step::Wait(call) => match host::start(&call) {
+                Ok(token) => {
+                    state.waits_for = Some(token);
+                    calls.register(token, Caller::Stream(stream), call.max_body);
+                    return Action::Pause;
+                }
+                Err(error) => {
+                    let answer = Answer::Failed(failure(error));
+                    instance.on_answer(&mut state.run, &answer, request, &mut state.effects)
+                }
+            },
+            Step::Continue => {
+                let effects = state.effects.take();
+                let applied = apply(P::NAME, &effects, Map::Request);
+                state.response.extend(effects.into_iter().filter(is_for_response));
+                match applied {
+                    Ok(()) => return Action::Continue,
+                    Err(NotApplied) => instance.host_failure(request, &mut state.effects),
+                }
+            }
+            Step::Reply(reply) => {
+                state.effects.take().iter().for_each(|effect| note(P::NAME, effect));
+                send(P::NAME, &reply);
+                return Action::Pause;
+            }
+        };
+    }
+}
+
+const fn is_for_response(effect: &Effect) -> bool {
+    matches!(effect, Effect::SetResponseHeader(..))
+}
+
+fn send(filter: &str, reply: &Reply) {
+    if let Err(error) = host::send(reply) {
+        log::error!("{filter}: the proxy does not take a refusal, the request hangs: {error:?}");
+    }
+}
+
+/// A proxy should not send requests to a plugin whose configuration was refused.
+fn refuse_unconfigured(filter: &str) -> Action {
+    let details = format!("gatehouse.{filter}.not_configured");
+    send(filter, &Reply { status: 503, details, headers: vec![], body: vec![], grpc_status: Some(14) });
+    Action::Pause
+}
+
+const fn failure(error: HostError) -> CallFailure {
+    match error {
+        HostError::InternalFailure => CallFailure::NoHost,
+        _ => CallFailure::Rejected,
+    }
+}
+
+/// Reads the answer of a call that has ended, and hands it to `tell`.
+fn with_answer<T>(ended: Ended, tell: impl FnOnce(&Answer<'_>) -> T) -> T {
+    if ended.headers == 0 {
+        return tell(&Answer::Failed(CallFailure::Broken));
+    }
+    let headers = host::headers(MapType::CallHeaders).unwrap_or_default();
+    let Some(status) = headers.first(":status").and_then(parse_status) else {
+        return tell(&Answer::Failed(CallFailure::Broken));
+    };
+    if ended.max_body == 0 || ended.body == 0 {
+        return tell(&Answer::Response { status, headers: &headers, body: &[] });
+    }
+    if ended.body > ended.max_body {
+        return tell(&Answer::Failed(CallFailure::TooLong));
+    }
+    match imports::buffer(BufferType::CallBody, ended.body) {
+        Ok(body) => tell(&Answer::Response { status, headers: &headers, body: &body }),
+        Err(_) => tell(&Answer::Failed(CallFailure::Broken)),
+    }
+}
