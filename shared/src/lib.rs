@@ -18,6 +18,7 @@ pub mod headers;
 pub mod identity;
 pub mod lease;
 pub mod matching;
+mod plugin;
 #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
 pub mod proxy;
 pub mod reply;

@@ -117,9 +117,11 @@ impl<S: DeserializeOwned> Layers<S> {
         &self.top
     }
 
-    /// The settings of every place that the configuration names.
-    pub fn all(&self) -> impl Iterator<Item = &Scope<S>> {
-        std::iter::once(&*self.top).chain(self.rules.iter().map(|rule| &*rule.scope))
+    /// The settings of every place that the configuration names, with the path of the place.
+    pub fn all(&self) -> impl Iterator<Item = (String, &Scope<S>)> {
+        let rules = self.rules.iter().enumerate();
+        let rules = rules.map(|(index, rule)| (format!("rules[{index}]"), &*rule.scope));
+        std::iter::once((String::new(), &*self.top)).chain(rules)
     }
 
     fn rule(&self, request: &Request<'_>) -> Result<Option<usize>, BadPath> {

@@ -1,0 +1,2 @@
+//! The module of `basic-auth`.
+shared::plugin!(basic_auth::BasicAuth);

@@ -1,0 +1,199 @@
+//! Who is known, and who of them may.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hint::black_box;
+use std::rc::Rc;
+
+use serde::Deserialize;
+use shared::config::{Invalid, NonEmpty};
+use shared::identity::{Credential, Identity};
+use shared::time::Timestamp;
+
+use crate::No;
+use crate::config::{Config, UserEntry};
+use crate::htpasswd::{self, AllowPlain};
+use crate::password::PasswordHash;
+
+/// Everybody who is known.
+pub(crate) struct Users {
+    by_name: HashMap<Vec<u8>, Rc<User>>,
+    /// Costs what the dearest of them costs, and is nobody's.
+    nobody: PasswordHash,
+}
+
+/// Somebody who is known.
+pub(crate) struct User {
+    name: String,
+    groups: Vec<String>,
+    hash: PasswordHash,
+    not_before: Option<Timestamp>,
+    not_after: Option<Timestamp>,
+    /// How the others learn of the user.
+    pub(crate) credential: Rc<Credential>,
+}
+
+/// What came of a name and a password.
+pub(crate) enum Checked {
+    Right(Rc<User>),
+    WrongPassword,
+    UnknownUser,
+}
+
+impl Users {
+    /// Everybody in `htpasswd` and `users`.
+    pub(crate) fn new(config: &Config, filter: &str) -> Result<Self, Invalid> {
+        let mut entries = from_htpasswd(config)?;
+        let mut names: BTreeSet<_> = entries.iter().map(|entry| entry.name.clone()).collect();
+        for (index, entry) in config.users.iter().flat_map(|users| users.iter()).enumerate() {
+            let named = Named::parse(entry).and_then(|named| named.new_among(&mut names));
+            entries.push(named.map_err(|error| error.within(&format!("users[{index}]")))?);
+        }
+        let dearest = entries.iter().map(|entry| &entry.hash).max_by_key(|hash| hash.work());
+        let Some(dearest) = dearest else {
+            return Err(Invalid::at("", "nobody can log in: `htpasswd` and `users` name no user"));
+        };
+        let nobody = PasswordHash::dummy(dearest);
+        let users = entries.into_iter().map(|entry| {
+            let user = entry.user(config, filter);
+            (user.name.clone().into_bytes(), Rc::new(user))
+        });
+        Ok(Self { by_name: users.collect(), nobody })
+    }
+
+    /// Whether the password is the user's. A wrong answer costs what the dearest hash costs,
+    /// whoever is asked for.
+    pub(crate) fn verify(&self, name: &[u8], password: &[u8]) -> Checked {
+        let Some(user) = self.by_name.get(name) else {
+            black_box(self.nobody.verify(password));
+            return Checked::UnknownUser;
+        };
+        if user.hash.verify(password) {
+            return Checked::Right(Rc::clone(user));
+        }
+        if user.hash.work() < self.nobody.work() {
+            black_box(self.nobody.verify(password));
+        }
+        Checked::WrongPassword
+    }
+
+    /// Refuses names that nobody has: a typing error would lock everybody out, or let nobody in.
+    pub(crate) fn check(&self, allow: &AllowList) -> Result<(), Invalid> {
+        let groups: BTreeSet<_> = self.by_name.values().flat_map(|user| &user.groups).collect();
+        for (index, name) in allow.users.iter().flat_map(|names| names.iter()).enumerate() {
+            if !self.by_name.contains_key(name.as_bytes()) {
+                return Err(Invalid::at(format!("users[{index}]"), format!("there is no user `{name}`")));
+            }
+        }
+        for (index, name) in allow.groups.iter().flat_map(|names| names.iter()).enumerate() {
+            if !groups.contains(name) {
+                let message = format!("no user is of the group `{name}`");
+                return Err(Invalid::at(format!("groups[{index}]"), message));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl User {
+    /// Whether the user's password is good at this moment.
+    pub(crate) fn is_valid(&self, now: Timestamp) -> Result<(), No> {
+        if self.not_before.is_some_and(|from| now < from) {
+            return Err(No::NotYetValid);
+        }
+        if self.not_after.is_some_and(|until| now >= until) {
+            return Err(No::Expired);
+        }
+        Ok(())
+    }
+}
+
+/// Who of the known ones may: a user named here, or of a group named here. Everybody, where nobody
+/// is named.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AllowList {
+    users: Option<NonEmpty<String>>,
+    groups: Option<NonEmpty<String>>,
+}
+
+/// Decides who may.
+pub(crate) trait Allow {
+    fn check(&self, user: &User) -> Result<(), No>;
+}
+
+impl Allow for AllowList {
+    fn check(&self, user: &User) -> Result<(), No> {
+        if self.users.is_none() && self.groups.is_none() {
+            return Ok(());
+        }
+        let named = self.users.iter().any(|names| names.contains(&user.name));
+        let of_group =
+            self.groups.iter().any(|names| user.groups.iter().any(|group| names.contains(group)));
+        if named || of_group { Ok(()) } else { Err(No::NotAllowed) }
+    }
+}
+
+/// What the configuration says of a user.
+struct Named<'a> {
+    name: String,
+    hash: PasswordHash,
+    entry: Option<&'a UserEntry>,
+}
+
+impl<'a> Named<'a> {
+    fn parse(entry: &'a UserEntry) -> Result<Self, Invalid> {
+        let name = entry.name.clone();
+        if name.is_empty() || name.contains(':') || name.chars().any(char::is_control) {
+            return Err(Invalid::at("name", "a name is not empty and has no colon or control character"));
+        }
+        let hash = match (&entry.hash, &entry.password) {
+            (Some(hash), None) => PasswordHash::parse(hash.expose())
+                .map_err(|why| Invalid::at("hash", why.to_string()))?,
+            (None, Some(password)) => PasswordHash::plain(password.expose())
+                .map_err(|why| Invalid::at("password", why.to_string()))?,
+            _ => return Err(Invalid::at("", "has either `hash` or `password`")),
+        };
+        if entry.not_before.zip(entry.not_after).is_some_and(|(from, until)| from >= until) {
+            return Err(Invalid::at("not_after", "is not later than `not_before`"));
+        }
+        if entry.groups.iter().any(|group| group.is_empty() || group.contains(|c: char| c == ',' || c.is_control())) {
+            return Err(Invalid::at("groups", "a group is not empty and has no comma or control character"));
+        }
+        Ok(Self { name, hash, entry: Some(entry) })
+    }
+
+    fn new_among(self, names: &mut BTreeSet<String>) -> Result<Self, Invalid> {
+        if !names.insert(self.name.clone()) {
+            return Err(Invalid::at("name", format!("the user `{}` is named twice", self.name)));
+        }
+        Ok(self)
+    }
+
+    fn user(self, config: &Config, filter: &str) -> User {
+        let groups = self.entry.map(|entry| entry.groups.clone()).unwrap_or_default();
+        let not_after = self.entry.and_then(|entry| entry.not_after);
+        let identity = Identity {
+            scheme: "basic",
+            subject: self.name.clone(),
+            groups: groups.clone(),
+            expires: not_after,
+            ..Identity::default()
+        };
+        User {
+            credential: Rc::new(Credential::new(filter, &identity, &config.identity_headers)),
+            name: self.name,
+            groups,
+            hash: self.hash,
+            not_before: self.entry.and_then(|entry| entry.not_before),
+            not_after,
+        }
+    }
+}
+
+fn from_htpasswd(config: &Config) -> Result<Vec<Named<'_>>, Invalid> {
+    let Some(text) = &config.htpasswd else { return Ok(Vec::new()) };
+    let plain = if config.insecure_allow_plain { AllowPlain::Yes } else { AllowPlain::No };
+    let users = htpasswd::parse(text.expose(), plain)
+        .map_err(|error| Invalid::at("htpasswd", error.to_string()))?;
+    Ok(users.into_iter().map(|(name, hash)| Named { name, hash, entry: None }).collect())
+}
