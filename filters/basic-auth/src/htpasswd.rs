@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn reads_users_in_order() {
-        check(&format!("bob:{HASH}\nalice:{HASH}\n"), &["bob", "alice"]);
+        check(&format!("bob:{HASH}\neve:{HASH}\nalice:{HASH}\n"), &["bob", "eve", "alice"]);
         check(&format!("alice:{HASH}"), &["alice"]);
         check("", &[]);
     }
