@@ -1,0 +1,58 @@
+# Everything here is one call of a script or of cargo; scripts/setup brings the tools, scripts/env runs with them.
+
+SHELL := bash
+LOCKED := $(if $(CI),--locked)
+HOST := scripts/env cargo
+WASM := scripts/env --wasm cargo
+MODULES = $(patsubst %/src/main.rs,%,$(wildcard filters/*/src/main.rs tests/modules/*/src/main.rs))
+WASM_PACKAGES = -p shared $(patsubst %,-p %,$(notdir $(MODULES)))
+
+.PHONY: help setup check test demo wasm proxy bench fmt clean
+
+help: ## these lines
+	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+setup: ## bring the tools: compilers, Envoy, Node's test runner, load generators (once)
+	@scripts/setup
+
+wasm: ## build the modules into dist/
+	@scripts/setup wasm
+	@scripts/wasm
+
+check: ## format, lints (native and Wasm), documentation
+	@scripts/setup check
+	$(HOST) fmt --all --check
+	$(HOST) clippy $(LOCKED) --workspace --all-targets -- -D warnings
+	$(WASM) clippy $(LOCKED) --target wasm32-wasip1 $(WASM_PACKAGES) -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings $(HOST) doc $(LOCKED) --workspace --no-deps --document-private-items
+	@if command -v cargo-deny >/dev/null; then $(HOST) deny check; fi
+	@if command -v shellcheck >/dev/null; then shellcheck -x scripts/* .ci/run; fi
+
+test: ## everything: native tests, built modules, real Envoy, the core in Node
+	@scripts/setup wasm envoy node load
+	@scripts/wasm
+	$(HOST) test $(LOCKED) --workspace
+	$(WASM) test $(LOCKED) -p shared --target wasm32-unknown-unknown --lib --tests
+
+proxy: ## the tests in the real Envoy; FILTER=basic-auth: only those
+	@scripts/setup wasm envoy load
+	@scripts/wasm
+	$(HOST) test $(LOCKED) -p tests --test proxy -- $(FILTER)
+
+demo: ## Envoy with the filters in front of a small service, to try with curl
+	@scripts/setup wasm envoy
+	@scripts/wasm
+	@$(HOST) run -q $(LOCKED) -p tests --bin demo
+
+bench: ## what the filters cost, natively and in Envoy
+	@scripts/setup wasm envoy load
+	@scripts/wasm
+	$(HOST) bench $(LOCKED) -p shared
+	$(HOST) run --release $(LOCKED) -p tests --bin bench
+
+fmt: ## format
+	@scripts/setup check
+	$(HOST) fmt --all
+
+clean: ## remove what was built; the tools stay (rm -r .tools removes them)
+	rm -rf target dist
