@@ -370,8 +370,8 @@ fn mistakes_in_the_configuration_are_named() {
     );
     refuse(
         &with(json!({"user": []})),
-        "user: unknown field; known are allow, errors, forward_credentials, htpasswd, identity_headers, \
-         insecure_allow_plain, mode, realm, throttle, users, verdict, verified_cache",
+        "user: unknown field; known are mode, errors, realm, verdict, allow, forward_credentials, htpasswd, \
+         users, insecure_allow_plain, throttle, verified_cache, identity_headers",
     );
 }
 

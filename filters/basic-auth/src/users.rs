@@ -1,6 +1,6 @@
 //! Who is known, and who of them may.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::hint::black_box;
 use std::rc::Rc;
 
@@ -43,7 +43,7 @@ impl Users {
     /// Everybody in `htpasswd` and `users`.
     pub(crate) fn new(config: &Config, filter: &str) -> Result<Self, Invalid> {
         let mut entries = from_htpasswd(config)?;
-        let mut names: BTreeSet<_> = entries.iter().map(|entry| entry.name.clone()).collect();
+        let mut names: HashSet<_> = entries.iter().map(|entry| entry.name.clone()).collect();
         for (index, entry) in config.users.iter().flat_map(|users| users.iter()).enumerate() {
             let named = Named::parse(entry).and_then(|named| named.new_among(&mut names));
             entries.push(named.map_err(|error| error.within(&format!("users[{index}]")))?);
@@ -78,7 +78,7 @@ impl Users {
 
     /// Refuses names that nobody has: a typing error would lock everybody out, or let nobody in.
     pub(crate) fn check(&self, allow: &AllowList) -> Result<(), Invalid> {
-        let groups: BTreeSet<_> = self.by_name.values().flat_map(|user| &user.groups).collect();
+        let groups: HashSet<_> = self.by_name.values().flat_map(|user| &user.groups).collect();
         for (index, name) in allow.users.iter().flat_map(|names| names.iter()).enumerate() {
             if !self.by_name.contains_key(name.as_bytes()) {
                 return Err(Invalid::at(format!("users[{index}]"), format!("there is no user `{name}`")));
@@ -162,7 +162,7 @@ impl<'a> Named<'a> {
         Ok(Self { name, hash, entry: Some(entry) })
     }
 
-    fn new_among(self, names: &mut BTreeSet<String>) -> Result<Self, Invalid> {
+    fn new_among(self, names: &mut HashSet<String>) -> Result<Self, Invalid> {
         if !names.insert(self.name.clone()) {
             return Err(Invalid::at("name", format!("the user `{}` is named twice", self.name)));
         }

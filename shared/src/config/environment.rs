@@ -10,7 +10,7 @@
 //! A `$` before anything else is itself, so that password hashes need no escape. What a variable
 //! holds is not looked at again for references.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ use super::Invalid;
 
 /// The variables that the proxy gives to the module.
 #[derive(Clone, Default)]
-pub struct Environment(BTreeMap<String, String>);
+pub struct Environment(HashMap<String, String>);
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {

@@ -1,6 +1,8 @@
 //! JSON text to a value, members that come twice refused.
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use std::cell::RefCell;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::Invalid;
@@ -11,34 +13,37 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, Invalid> {
         return Ok(Value::Null);
     }
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let strict: Strict = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        if error.inner().is_data() {
-            let path = Some(error.path().to_string()).filter(|path| path != ".");
-            let message = error.inner().to_string();
-            let message = message.split(" at line ").next().unwrap_or_default();
-            return Invalid::at(path.unwrap_or_default(), message);
-        }
-        not_json(error.inner())
-    })?;
-    json.end().map_err(|error| not_json(&error))?;
-    Ok(strict.0)
-}
-
-fn not_json(error: &serde_json::Error) -> Invalid {
-    Invalid::at("", format!("not valid JSON: {error}"))
-}
-
-struct Strict(Value);
-
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictVisitor).map(Strict)
+    let twice = RefCell::new(None);
+    let value = Strict(&twice).deserialize(&mut json).and_then(|value| json.end().map(|()| value));
+    match (twice.into_inner(), value) {
+        (Some(path), _) => Err(Invalid::at(path, "comes twice")),
+        (None, Err(error)) => Err(Invalid::at("", format!("not valid JSON: {error}"))),
+        (None, Ok(value)) => Ok(value),
     }
 }
 
-struct StrictVisitor;
+/// Reads a value, and notes the path of the first member that comes twice.
+#[derive(Clone, Copy)]
+struct Strict<'a>(&'a RefCell<Option<String>>);
 
-impl<'de> Visitor<'de> for StrictVisitor {
+impl Strict<'_> {
+    /// The note is made where the member is, and gets the rest of its path on the way up.
+    fn within(self, part: &str) {
+        if let Some(path) = self.0.borrow_mut().as_mut() {
+            *path = Invalid::at(std::mem::take(path), "").within(part).path;
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -71,19 +76,24 @@ impl<'de> Visitor<'de> for StrictVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let mut values = Vec::new();
-        while let Some(Strict(value)) = seq.next_element()? {
-            values.push(value);
+        loop {
+            let value = seq.next_element_seed(self);
+            let index = values.len();
+            match value.inspect_err(|_| self.within(&format!("[{index}]")))? {
+                Some(value) => values.push(value),
+                None => return Ok(Value::Array(values)),
+            }
         }
-        Ok(Value::Array(values))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(name) = map.next_key::<String>()? {
             if object.contains_key(&name) {
-                return Err(A::Error::custom(format!("the member `{name}` comes twice")));
+                *self.0.borrow_mut() = Some(name);
+                return Err(A::Error::custom("a member comes twice"));
             }
-            let Strict(value) = map.next_value()?;
+            let value = map.next_value_seed(self).inspect_err(|_| self.within(&name))?;
             object.insert(name, value);
         }
         Ok(Value::Object(object))

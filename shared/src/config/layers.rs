@@ -192,8 +192,7 @@ impl Fields<'_> {
             self.settings.contains(&name.as_str()) || self.own.contains(&name.as_str())
         };
         let Some(unknown) = object.keys().find(|name| !known(name)) else { return Ok(()) };
-        let mut names = [self.settings.as_slice(), self.own].concat();
-        names.sort_unstable();
+        let names = [self.settings.as_slice(), self.own].concat();
         let message = format!("unknown field; known are {}", names.join(", "));
         Err(Invalid::at(unknown.as_str(), message).within(place))
     }

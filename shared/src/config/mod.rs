@@ -11,6 +11,7 @@ pub mod environment;
 mod fields;
 mod json;
 mod layers;
+mod reader;
 mod structs;
 mod values;
 
@@ -84,21 +85,7 @@ pub fn read(bytes: &[u8], environment: &Environment) -> Result<Map<String, Value
 
 /// Turns a value into a `T`; the error names the path within it.
 pub fn interpret<T: DeserializeOwned>(value: Value) -> Result<T, Invalid> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = match error.path().to_string() {
-            path if path == "." => String::new(),
-            path => path,
-        };
-        Invalid::at(path, without_strings(&error.inner().to_string()))
-    })
-}
-
-/// serde quotes a string of the wrong kind; it may be a password in the wrong place.
-fn without_strings(message: &str) -> String {
-    match (message.split_once("string \""), message.rsplit_once("\", expected ")) {
-        (Some((before, _)), Some((_, expected))) => format!("{before}a string, expected {expected}"),
-        _ => message.to_owned(),
-    }
+    T::deserialize(reader::Reader(value))
 }
 
 #[cfg(test)]
@@ -157,7 +144,7 @@ mod tests {
     fn refuses_a_member_that_comes_twice() {
         check(
             r#"{"inner": [{"port": 1, "port": 2}]}"#,
-            "inner[0]: the member `port` comes twice",
+            "inner[0].port: comes twice",
         );
     }
 

@@ -1,6 +1,6 @@
 //! `google.protobuf.Struct`, the form in which Envoy hands over YAML and metadata.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use prost::Message;
 use prost_types::{Struct, value::Kind};
@@ -9,8 +9,8 @@ use serde_json::{Map, Number, Value};
 /// `envoy.config.core.v3.Metadata`, as far as it concerns us.
 #[derive(Message)]
 struct Metadata {
-    #[prost(btree_map = "string, message", tag = "1")]
-    filter_metadata: BTreeMap<String, Struct>,
+    #[prost(map = "string, message", tag = "1")]
+    filter_metadata: HashMap<String, Struct>,
 }
 
 /// The object of a `Struct` in protobuf's wire form; `None` where the bytes are none.

@@ -76,7 +76,7 @@ impl<'de> Deserialize<'de> for Matcher {
             paths: Option<NonEmpty<Pattern>>,
             methods: Option<NonEmpty<Method>>,
             #[serde(default)]
-            headers: std::collections::BTreeMap<String, HeaderValue>,
+            headers: std::collections::HashMap<String, HeaderValue>,
             routes: Option<NonEmpty<String>>,
             clusters: Option<NonEmpty<String>>,
         }

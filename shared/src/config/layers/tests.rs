@@ -118,7 +118,7 @@ fn however_many_overrides_there_are_memory_is_bounded() {
 
 #[test]
 fn mistakes_are_refused_with_their_path() {
-    refuse(json!({"relm": "x"}), "relm: unknown field; known are errors, mode, realm, strict, users");
+    refuse(json!({"relm": "x"}), "relm: unknown field; known are mode, errors, realm, strict, users");
     refuse(json!({"mode": "of"}), "mode: unknown variant `of`, expected one of `enforce`, `shadow`, `off`");
     refuse(json!({"rules": []}), "rules: not a list of at least one rule");
     refuse(json!({"rules": [{}]}), "rules[0]: missing field `match`");
@@ -137,6 +137,6 @@ fn mistakes_are_refused_with_their_path() {
     );
     refuse(
         json!({"rules": [{"match": {"paths": ["/"]}, "mod": "off"}]}),
-        "rules[0].mod: unknown field; known are errors, mode, realm, strict",
+        "rules[0].mod: unknown field; known are mode, errors, realm, strict",
     );
 }
