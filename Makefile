@@ -22,9 +22,10 @@ wasm: ## build the modules into dist/
 check: ## format, lints (native and Wasm), documentation
 	@scripts/setup check
 	$(HOST) fmt --all --check
-	$(HOST) clippy $(LOCKED) --workspace --all-targets -- -D warnings
+	$(HOST) clippy $(LOCKED) --workspace --all-targets --all-features -- -D warnings
 	$(WASM) clippy $(LOCKED) --target wasm32-wasip1 $(WASM_PACKAGES) -- -D warnings
-	RUSTDOCFLAGS=-Dwarnings $(HOST) doc $(LOCKED) --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS='-Dwarnings -Arustdoc::private-intra-doc-links' \
+		$(HOST) doc $(LOCKED) --workspace --all-features --no-deps --document-private-items
 	@if command -v cargo-deny >/dev/null; then $(HOST) deny check; fi
 	@if command -v shellcheck >/dev/null; then shellcheck -x scripts/* .ci/run; fi
 
