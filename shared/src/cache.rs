@@ -65,6 +65,8 @@ impl<T: Clone> Verified<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn cache(entries: usize) -> Verified<&'static str> {
         Verified::new([7; 32], NonZeroUsize::new(entries).unwrap(), Duration::from_secs(60))

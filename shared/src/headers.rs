@@ -169,6 +169,8 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn buffer(pairs: &[(&str, &str)]) -> Vec<u8> {
         write_pairs(pairs.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())))

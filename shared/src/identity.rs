@@ -235,6 +235,8 @@ fn evidence_of_failure(refusal: &Refusal) -> Rc<[u8]> {
 mod tests {
     use super::*;
     use crate::testing::Proxy;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn what_a_client_says_of_itself_is_taken_off_in_every_spelling() {

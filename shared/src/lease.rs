@@ -35,6 +35,8 @@ fn parse(bytes: &[u8]) -> Option<(u64, Timestamp)> {
 mod tests {
     use super::*;
     use crate::testing::Proxy;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     const TERM: Duration = Duration::from_secs(10);
 

@@ -266,6 +266,8 @@ mod tests {
     use super::*;
     use crate::testing::Proxy;
     use serde_json::Value;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn reply(refusal: &Refusal, format: Format, headers: &[(&str, &str)]) -> Reply {
         let proxy = Proxy::with_request(headers);

@@ -91,6 +91,8 @@ impl<'a> Store<'a> {
 mod tests {
     use super::*;
     use crate::testing::Proxy;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn append(byte: u8) -> impl FnMut(&[u8]) -> Change<usize> {
         move |bytes| Change::Replace([bytes, &[byte]].concat(), bytes.len())

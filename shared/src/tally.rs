@@ -138,6 +138,8 @@ fn write(entries: &[Entry]) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::testing::Proxy;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     const WINDOW: Duration = Duration::from_secs(60);
 

@@ -102,6 +102,8 @@ fn is_name(name: &str) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn environment() -> Environment {
         [("NAME", "value"), ("EMPTY", ""), ("NESTED", "${NAME}")].into_iter().collect()

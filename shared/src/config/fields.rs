@@ -59,6 +59,8 @@ impl de::Error for Asked {
 mod tests {
     use super::*;
     use serde::Deserialize;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn learns_the_written_names() {

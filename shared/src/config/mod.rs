@@ -92,6 +92,8 @@ pub fn interpret<T: DeserializeOwned>(value: Value) -> Result<T, Invalid> {
 mod tests {
     use super::*;
     use serde::Deserialize;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]

@@ -63,6 +63,8 @@ mod tests {
     use super::*;
     use prost_types::ListValue;
     use serde_json::json;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn kind(kind: Kind) -> prost_types::Value {
         prost_types::Value { kind: Some(kind) }

@@ -116,6 +116,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for NonEmpty<T> {
 mod tests {
     use super::*;
     use serde_json::{from_value, json};
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn periods_are_written_with_their_unit() {

@@ -191,6 +191,8 @@ mod tests {
     use super::*;
     use crate::testing::Proxy;
     use serde_json::{Value, from_value, json};
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[track_caller]
     fn check(matcher: Value, headers: &[(&str, &str)], expected: bool) {

@@ -218,6 +218,8 @@ fn resolve(path: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[track_caller]
     fn matches(pattern: &str, path: &str) -> Result<bool, BadPath> {

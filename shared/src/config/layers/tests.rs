@@ -4,6 +4,8 @@ use super::*;
 use crate::testing::Proxy;
 use prost::Message;
 use serde_json::json;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 #[derive(Debug, Deserialize)]
 struct Settings {
