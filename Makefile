@@ -26,7 +26,7 @@ check: ## format, lints (native and Wasm), documentation
 	$(WASM) clippy $(LOCKED) --target wasm32-wasip1 $(WASM_PACKAGES) -- -D warnings
 	RUSTDOCFLAGS='-Dwarnings -Arustdoc::private-intra-doc-links' \
 		$(HOST) doc $(LOCKED) --workspace --all-features --no-deps --document-private-items
-	@if command -v cargo-deny >/dev/null; then $(HOST) deny check; fi
+	@if command -v cargo-deny >/dev/null; then $(HOST) deny check bans licenses sources; fi
 	@if command -v shellcheck >/dev/null; then shellcheck -x scripts/* .ci/run; fi
 
 test: ## everything: native tests, built modules, real Envoy, the core in Node
