@@ -1,1 +1,165 @@
-//! Being built.
+//! Health probes, answered at the proxy in the shape that Clue gives.
+//!
+//! 1. A request whose path, but for the query, is exactly that of an endpoint is answered here and
+//!    never reaches the upstream. Nothing is decoded or normalised for the comparison: `/healthz/`
+//!    is another path than `/healthz`. Every other request goes on, at the cost of one look at its
+//!    path.
+//! 2. GET and HEAD are answered; any other method gets 405.
+//! 3. `liveness` is 200 as long as the proxy can say so, and knows no dependencies: to restart a
+//!    service does not bring back its database.
+//! 4. `readiness` is 503 while a dependency that is `required` is not OK, and lists those.
+//! 5. `dependencies` is 503 while any dependency is not OK, and lists all.
+//! 6. A dependency is OK if the last ping was answered in time with a status of 200 to 299, and not
+//!    too long ago. Before the first answer it is not OK, nor where the proxy shares no data.
+//! 7. Pings are sent in the background, one at each interval for all workers together. No probe
+//!    waits for one.
+//! 8. The body is JSON, or XML where `Accept` says that XML is liked better. Nobody keeps it:
+//!    `cache-control: no-store`.
+//! 9. `mode: off` lets probes go on to the upstream; `mode: shadow` counts the answer, too.
+//!
+//! A report names the dependencies to whoever may send the request: keep the paths from the
+//! outside, or offer only `liveness` there.
+
+#![forbid(unsafe_code)]
+
+mod accept;
+mod config;
+mod dependencies;
+mod report;
+mod results;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use shared::config::{Invalid, Layers, Mode, Scope};
+use shared::effects::Effects;
+use shared::filter::{Answer, Background, Birth, Filter, Flow, Plugin};
+use shared::reply::{Refusal, Reply};
+use shared::view::Request;
+
+use config::Endpoint;
+pub use config::{Config, Settings};
+use dependencies::Dependencies;
+use report::{Format, Health, Kind};
+
+/// The plugin: what it answers, and the dependencies that it watches.
+pub struct HealthShortcut {
+    endpoints: Vec<Endpoint>,
+    version: Option<String>,
+    dependencies: Dependencies,
+}
+
+impl Plugin for HealthShortcut {
+    const NAME: &'static str = "health-shortcut";
+    type Config = Config;
+    type Settings = Settings;
+    type Filter = Probe;
+
+    fn new(config: Config, _: &Layers<Settings>, birth: &Birth<'_>) -> Result<Self, Invalid> {
+        let parts = config.check()?;
+        Ok(Self {
+            endpoints: parts.endpoints,
+            version: parts.version,
+            dependencies: Dependencies::new(parts.dependencies, &birth.slots(Self::NAME), birth),
+        })
+    }
+
+    fn concerns(&self, request: &Request<'_>) -> bool {
+        self.kind(request).is_some()
+    }
+
+    fn tick(&self) -> Option<Duration> {
+        Some(self.dependencies.tick_period())
+    }
+
+    fn on_tick(&mut self, background: &mut Background<'_>) {
+        self.dependencies.ping(background);
+    }
+
+    fn on_background_answer(
+        &mut self,
+        id: u32,
+        answer: &Answer<'_>,
+        background: &mut Background<'_>,
+    ) {
+        self.dependencies.answered(id, answer, background);
+    }
+}
+
+/// One exchange. It never waits, so there is nothing to remember.
+#[derive(Debug, Default)]
+pub struct Probe;
+
+impl Filter for Probe {
+    type Plugin = HealthShortcut;
+
+    fn on_request(
+        &mut self,
+        plugin: &mut HealthShortcut,
+        scope: &Scope<Settings>,
+        request: &Request<'_>,
+        effects: &mut Effects,
+    ) -> Flow {
+        let Some(kind) = plugin.kind(request) else { return Flow::Continue };
+        if !matches!(request.method(), b"GET" | b"HEAD") {
+            return Flow::Refuse(Refusal::method_not_allowed(
+                "method_not_allowed",
+                &["GET", "HEAD"],
+            ));
+        }
+        let health = plugin.health(kind, request);
+        let reply = reply(kind, &health, request);
+        effects.count_by(event(scope.mode, reply.status), "report", kind.name());
+        if scope.mode == Mode::Shadow { Flow::Continue } else { Flow::Answer(reply) }
+    }
+}
+
+impl HealthShortcut {
+    fn kind(&self, request: &Request<'_>) -> Option<Kind> {
+        let path = request.path()?;
+        // No endpoint has a `?` in it, so a long path need not be searched for one.
+        let is_it = |endpoint: &&Endpoint| {
+            let rest = path.strip_prefix(endpoint.path.as_bytes());
+            rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'?')))
+        };
+        self.endpoints.iter().find(is_it).map(|endpoint| endpoint.report)
+    }
+
+    fn health(&self, kind: Kind, request: &Request<'_>) -> Health<'_> {
+        let now = request.now();
+        let results = self.dependencies.results(request.store());
+        Health {
+            uptime: now.since(results.started()).as_secs(),
+            version: self.version.as_deref(),
+            status: self.dependencies.status(&results, now, |dependency| kind.lists(dependency)),
+        }
+    }
+}
+
+fn reply(kind: Kind, health: &Health<'_>, request: &Request<'_>) -> Reply {
+    let format = if accept::prefers_xml(request.headers().all("accept")) {
+        Format::Xml
+    } else {
+        Format::Json
+    };
+    Reply {
+        status: if health.is_well() { 200 } else { 503 },
+        details: format!("gatehouse.{}.{}", HealthShortcut::NAME, kind.name()),
+        headers: vec![
+            ("content-type", format.content_type().to_owned()),
+            ("cache-control", "no-store".to_owned()),
+        ],
+        body: health.body(format).into_bytes(),
+        grpc_status: None,
+    }
+}
+
+const fn event(mode: Mode, status: u16) -> &'static str {
+    match (mode, status) {
+        (Mode::Shadow, 200) => "shadow_answered_2xx",
+        (Mode::Shadow, _) => "shadow_answered_5xx",
+        (_, 200) => "answered_2xx",
+        (_, _) => "answered_5xx",
+    }
+}

@@ -1,0 +1,2 @@
+//! The module of `health-shortcut`.
+shared::plugin!(health_shortcut::HealthShortcut);
