@@ -1,1 +1,21 @@
-//! Being built.
+//! What the tests, the demo and the benchmarks stand on: the real Envoy ([`envoy`]), a real
+//! upstream ([`upstream`]), a client that can send anything ([`client`]), and a small host of our
+//! own for the built modules ([`host`]), which can fail in every way.
+
+// All of this serves tests: what goes wrong is to be loud.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
+    reason = "test code"
+)]
+
+pub mod client;
+pub mod envoy;
+pub mod host;
+pub mod modules;
+pub mod upstream;

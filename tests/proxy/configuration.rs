@@ -1,0 +1,69 @@
+//! Configurations as Envoy hands them over: as text, as a `Struct`, wrong, and changed.
+
+use serde_json::json;
+use tests::client::Request;
+use tests::envoy::Setup;
+
+#[test]
+fn yaml_of_a_bootstrap_and_json_of_istio_are_the_same() {
+    let config = json!({"users": [{"name": "carol", "password": "p", "groups": ["ops"]}], "realm": "Example",
+        "verified_cache": {"entries": 10, "ttl": "5m"}});
+    for setup in [
+        Setup::new().filter("basic-auth", config.clone()),
+        Setup::new().filter_of_struct("basic-auth", config.clone()),
+    ] {
+        let envoy = setup.start();
+        assert_eq!(Request::get("/").basic("carol:p").send(envoy.address()).status, 200);
+        assert_eq!(Request::get("/").send(envoy.address()).status, 401);
+    }
+}
+
+#[test]
+fn the_environment_of_the_vm_is_used() {
+    let config = json!({"users": [{"name": "carol", "password": "${CAROL}"}]});
+    let setup = Setup::new().filter("basic-auth", config);
+    assert_eq!(
+        setup.configuration_error(),
+        "users[0].password: the environment variable CAROL is not set"
+    );
+    let setup = setup.with_plugin(|plugin| {
+        plugin["vm_config"]["environment_variables"] = json!({"key_values": {"CAROL": "from the environment"}});
+    });
+    let envoy = setup.start();
+    let answer = Request::get("/").basic("carol:from the environment").send(envoy.address());
+    assert_eq!(answer.status, 200);
+}
+
+#[test]
+fn a_wrong_configuration_is_refused_with_its_path() {
+    let error = |config| Setup::new().filter("basic-auth", config).configuration_error();
+    assert_eq!(error(json!({})), "nobody can log in: `htpasswd` and `users` name no user");
+    assert_eq!(
+        error(json!({"users": [{"name": "a", "hash": "hunter2"}]})),
+        "users[0].hash: is plain text or of an unknown format"
+    );
+    assert_eq!(
+        Setup::new().filter_of_struct("basic-auth", json!({"users": [{"name": 5}]})).configuration_error(),
+        "users[0].name: invalid type: integer `5`, expected a string"
+    );
+    assert_eq!(
+        Setup::new().filter("health-shortcut", json!({})).configuration_error(),
+        "missing field `endpoints`"
+    );
+}
+
+#[test]
+fn text_that_is_no_json_is_refused() {
+    let text = json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": "{\"users\": "});
+    let setup = Setup::new().native(tests::envoy::wasm("basic-auth", text));
+    assert_eq!(setup.configuration_error(), "not valid JSON: EOF while parsing a value at line 1 column 10");
+}
+
+#[test]
+fn without_any_configuration_nothing_is_open() {
+    let mut setup = Setup::new().filter("basic-auth", json!({}));
+    setup = setup.with_plugin(|plugin| {
+        plugin.as_object_mut().unwrap().remove("configuration");
+    });
+    assert!(setup.configuration_error().starts_with("nobody can log in"));
+}

@@ -1,0 +1,160 @@
+//! What a network can send: ten thousand requests in random order through every filter, four
+//! workers, and the same VMs alive at the end, the right answer to each, and nothing at the upstream
+//! that was refused at the proxy.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tests::client::{Connection, Request};
+use tests::envoy::{Envoy, Setup};
+use tests::upstream::Upstream;
+
+use crate::waiting::World;
+
+/// A small generator (SplitMix64), so that a failure can be had again.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        usize::try_from((z ^ (z >> 31)) % sides as u64).unwrap()
+    }
+}
+
+/// A request, the status that is right for it, and whether the upstream may see it.
+struct Case {
+    name: &'static str,
+    request: Request,
+    status: u16,
+    passes: bool,
+}
+
+/// All bytes from 0x80 to 0xff.
+fn high_bytes() -> Vec<u8> {
+    (0x80..=0xff).collect()
+}
+
+fn case(name: &'static str, request: Request, status: u16, passes: bool) -> Case {
+    Case { name, request, status, passes }
+}
+
+/// Headers of 60 KiB in all, fewer than a hundred of them.
+fn large(mut request: Request) -> Request {
+    for index in 0..60 {
+        request = request.header(&format!("x-large-{index}"), [b'x'; 1000]);
+    }
+    request
+}
+
+fn basic_auth_cases() -> Vec<Case> {
+    let good = || Request::get("/").basic("carol:p");
+    vec![
+        case("good", good(), 200, true),
+        case("none", Request::get("/"), 401, false),
+        case("high bytes", good().header("x-high", high_bytes()), 200, true),
+        case("high bytes, refused", Request::get("/").header("authorization", high_bytes()), 401, false),
+        case("a name twice", good().header("x-twice", "a").header("x-twice", "b"), 200, true),
+        case("twice", good().basic("carol:p"), 401, false),
+        case("connect", Request::bare("CONNECT", b"x.example:443").header("host", "x.example:443"), 401, false),
+        case("body, allowed", Request::new("POST", "/").basic("carol:p").body(&[b'x'; 20_000]), 200, true),
+        case("body, refused", Request::new("POST", "/").body(&[b'x'; 20_000]), 401, false),
+        case("large, allowed", large(good()), 200, true),
+        case("large, refused", large(Request::get("/")), 401, false),
+        case("wrong", Request::get("/").basic("carol:x"), 401, false),
+        case("forged", good().header("x-auth-subject", high_bytes()), 200, true),
+        case("path", Request::bare("GET", b"/%zz/%ff//..;/%00").header("host", "h").basic("carol:p"), 200, true),
+    ]
+}
+
+fn asking_cases() -> Vec<Case> {
+    let ask = |whom: &str| Request::get("/").header("x-ask", whom);
+    vec![
+        case("yes", ask("asked/yes"), 200, true),
+        case("no", ask("asked/no"), 403, false),
+        case("again", ask("asked/again"), 503, false),
+        case("reset", ask("asked/reset"), 503, false),
+        case("garbage", ask("asked/garbage"), 503, false),
+        case("dead", ask("dead/yes"), 503, false),
+        case("empty", ask("empty/yes"), 503, false),
+        case("unknown", ask("unknown/yes"), 503, false),
+        case("high bytes", Request::get("/").header("x-ask", high_bytes()), 503, false),
+        case("twice", ask("asked/yes").header("x-ask", "asked/yes"), 403, false),
+        case("body, yes", Request::new("POST", "/").header("x-ask", "asked/yes").body(&[b'x'; 20_000]), 200, true),
+        case("body, no", Request::new("POST", "/").header("x-ask", "asked/no").body(&[b'x'; 20_000]), 403, false),
+        case("large", large(ask("asked/yes")), 200, true),
+        case("connect", Request::bare("CONNECT", b"x.example:443").header("host", "x").header("x-ask", "asked/no"), 403, false),
+    ]
+}
+
+/// Sends `count` of the cases in random order from four threads at once; how many may pass.
+fn send_all(envoy: &Envoy, cases: &[Case], count: usize) -> usize {
+    let send = |seed: u64| {
+        let mut dice = Dice(seed);
+        let mut connection = None;
+        let mut passed = 0;
+        for _ in 0..count / 4 {
+            let case = &cases[dice.roll(cases.len())];
+            let mut open = match connection.take() {
+                Some(open) if dice.roll(8) > 0 => open,
+                _ => Connection::open(envoy.address()).unwrap(),
+            };
+            // A connection may have been closed after a refusal, as HTTP allows.
+            let answer = open.send(&case.request).or_else(|_| {
+                open = Connection::open(envoy.address()).unwrap();
+                open.send(&case.request)
+            });
+            let answer = answer.unwrap_or_else(|error| panic!("{}: {error}", case.name));
+            assert_eq!(answer.status, case.status, "{}: {answer}", case.name);
+            passed += usize::from(case.passes);
+            let closes = answer.header("connection").as_deref() == Some("close");
+            connection = (!closes).then_some(open);
+        }
+        passed
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (1..=4).map(|seed| scope.spawn(move || send(seed))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    })
+}
+
+fn vms(envoy: &Envoy) -> (Option<u64>, Option<u64>) {
+    (envoy.stat("wasm.envoy.wasm.runtime.v8.created"), envoy.stat("wasm.wasm_vm_count"))
+}
+
+#[test]
+fn ten_thousand_hostile_requests_through_basic_auth() {
+    let upstream = Upstream::start();
+    let envoy = Setup::new()
+        .filter("basic-auth", json!({"users": [{"name": "carol", "password": "p"}]}))
+        .filter("health-shortcut", json!({"endpoints": [{"path": "/livez", "report": "liveness"}]}))
+        .upstream(&upstream)
+        .connection_manager(json!({"upgrade_configs": [{"upgrade_type": "CONNECT"}], "max_request_headers_kb": 96}))
+        .workers(4)
+        .start();
+    let before = vms(&envoy);
+    let passed = send_all(&envoy, &basic_auth_cases(), 10_000);
+    assert_eq!(upstream.count(), passed);
+    assert_eq!(vms(&envoy), before);
+}
+
+#[test]
+fn ten_thousand_hostile_requests_through_a_filter_that_waits() {
+    let world = World::new();
+    let before = vms(&world.envoy);
+    let passed = std::thread::scope(|scope| {
+        let abandoning = scope.spawn(|| {
+            for _ in 0..200 {
+                let request = Request::get("/").header("x-ask", "asked/slow");
+                request.abandon(world.envoy.address(), Duration::from_millis(2));
+            }
+        });
+        let passed = send_all(&world.envoy, &asking_cases(), 10_000);
+        abandoning.join().unwrap();
+        passed
+    });
+    assert_eq!(world.upstream.count(), passed);
+    assert_eq!(vms(&world.envoy), before);
+}

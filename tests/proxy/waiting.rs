@@ -1,0 +1,169 @@
+//! A request that waits for a call, by the test filter `ask`: what Envoy makes of each kind of
+//! failure, and that a request which was refused never reaches the upstream.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tests::client::Request;
+use tests::envoy::{Envoy, Setup};
+use tests::upstream::{Answer, Received, Upstream};
+
+/// The clusters that `ask` can be told to ask, well and ill.
+pub(crate) struct World {
+    pub(crate) envoy: Envoy,
+    pub(crate) upstream: Upstream,
+    pub(crate) asked: Upstream,
+    // Bound, and never accepting: connections hang.
+    _silent: TcpListener,
+}
+
+fn answer(request: &Received) -> Answer {
+    match request.target.as_str() {
+        "/yes" => Answer::ok("yes"),
+        "/no" => Answer::status(403, "no"),
+        "/moved" => Answer::Http(302, vec![("location".into(), "/yes".into())], vec![]),
+        "/again" => Answer::status(202, ""),
+        "/slow" => Answer::After(Duration::from_millis(100), Box::new(Answer::ok("slow"))),
+        "/hang" => Answer::Hang,
+        "/reset" => Answer::Reset,
+        "/garbage" => Answer::Garbage,
+        "/long" => Answer::ok(&"x".repeat(100_000)),
+        _ => Answer::status(404, ""),
+    }
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let (upstream, asked) = (Upstream::start(), Upstream::answering(answer));
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let envoy = Setup::new()
+            .filter("ask", json!({"timeout": "300ms"}))
+            .upstream(&upstream)
+            .cluster("asked", Some(asked.address()))
+            .cluster("dead", Some(free))
+            .cluster("silent", Some(silent.local_addr().unwrap()))
+            .cluster("empty", None)
+            .connection_manager(json!({"upgrade_configs": [{"upgrade_type": "CONNECT"}], "max_request_headers_kb": 96}))
+            .workers(4)
+            .start();
+        Self { envoy, upstream, asked, _silent: silent }
+    }
+
+    fn ask(&self, whom: &str) -> (u16, String) {
+        let answer = Request::get("/").header("x-ask", whom).send(self.envoy.address());
+        let details = self.envoy.access_log(1).last().unwrap()["details"].to_string();
+        (answer.status, details.trim_matches('"').to_owned())
+    }
+}
+
+#[test]
+fn each_kind_of_answer_gets_its_verdict() {
+    let world = World::new();
+    for (whom, status) in [
+        ("asked/yes", 200),
+        ("asked/no", 403),
+        ("asked/moved", 403),
+        ("asked/slow", 200),
+        ("asked/again", 503),
+        ("asked/hang", 503),
+        ("asked/reset", 503),
+        ("asked/garbage", 503),
+        ("asked/long", 503),
+        ("dead/yes", 503),
+        ("silent/yes", 503),
+        ("empty/yes", 503),
+        ("unknown/yes", 503),
+    ] {
+        world.upstream.clear();
+        assert_eq!(world.ask(whom).0, status, "{whom}");
+        assert_eq!(world.upstream.count(), usize::from(status == 200), "{whom}");
+    }
+}
+
+/// What the adapter believes of Envoy's answers to calls, one by one.
+#[test]
+fn the_reasons_are_those_that_the_adapter_documents() {
+    for (whom, reason) in [
+        ("asked/hang", "status_504"),
+        ("asked/reset", "status_503"),
+        ("dead/yes", "status_503"),
+        ("asked/long", "too_long"),
+        ("empty/yes", "no_host"),
+        ("unknown/yes", "rejected"),
+        ("asked/again", "too_many_calls"),
+    ] {
+        let world = World::new();
+        let (_, details) = world.ask(whom);
+        // The body of Envoy's own 503 is longer than this filter wants.
+        let accepted = [format!("gatehouse.ask.{reason}"), "gatehouse.ask.too_long".to_owned()];
+        assert!(accepted.contains(&details), "{whom}: {details}");
+    }
+}
+
+#[test]
+fn changes_made_while_waiting_are_applied_when_it_goes_on() {
+    let world = World::new();
+    let answer = Request::get("/").header("x-ask", "asked/yes").send(world.envoy.address());
+    assert_eq!(answer.header("x-answered").as_deref(), Some("yes"));
+    assert_eq!(answer.header("x-asked").as_deref(), Some("1"));
+    let got = world.upstream.last();
+    assert_eq!((got.header("x-answer").as_deref(), got.header("x-ask")), (Some("yes"), None));
+}
+
+#[test]
+fn a_body_follows_a_request_that_waits_and_not_one_that_is_refused() {
+    let world = World::new();
+    let post = |whom: &str| {
+        let request = Request::new("POST", "/").header("x-ask", whom).body(&[b'x'; 50_000]);
+        request.send(world.envoy.address()).status
+    };
+    assert_eq!(post("asked/slow"), 200);
+    assert_eq!(world.upstream.last().body.len(), 50_000);
+    assert_eq!(post("asked/no"), 403);
+    assert_eq!(world.upstream.count(), 1);
+}
+
+#[test]
+fn a_client_that_goes_away_leaves_nothing_behind() {
+    let world = World::new();
+    for _ in 0..50 {
+        let request = Request::get("/").header("x-ask", "asked/slow");
+        request.abandon(world.envoy.address(), Duration::from_millis(5));
+    }
+    // The answers come when nobody waits for them any more.
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(world.ask("asked/yes").0, 200);
+    assert!(world.asked.count() >= 50);
+    assert_eq!(world.upstream.count(), 1);
+}
+
+#[test]
+fn a_call_that_hangs_ends_at_its_time_limit() {
+    let world = World::new();
+    let start = Instant::now();
+    assert_eq!(world.ask("asked/hang").0, 503);
+    let took = start.elapsed();
+    assert!(took >= Duration::from_millis(290) && took < Duration::from_secs(3), "{took:?}");
+}
+
+#[test]
+fn background_calls_come_from_every_tick_and_end() {
+    let asked = Upstream::start();
+    let envoy = Setup::new()
+        .filter("ask", json!({"timeout": "1s", "background": "asked"}))
+        .cluster("asked", Some(asked.address()))
+        .start();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while envoy.counted("ask.background.end.answered") < 5 {
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(asked.counts()["/background"] >= 5);
+    let failing = Setup::new().filter("ask", json!({"timeout": "1s", "background": "none"})).start();
+    while failing.counted("ask.background.end.failed") < 5 {
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

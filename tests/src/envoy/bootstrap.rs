@@ -1,0 +1,248 @@
+//! The bootstrap of an Envoy, from a few words.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
+use super::Envoy;
+use super::process;
+use crate::modules::module;
+use crate::upstream::Upstream;
+
+/// The file of the access log.
+pub(super) const ACCESS_LOG: &str = "access.log";
+
+/// What an Envoy is to be.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    filters: Vec<Value>,
+    clusters: Vec<Value>,
+    routes: Vec<Value>,
+    virtual_host: Value,
+    connection_manager: Value,
+    workers: u32,
+    may_fail: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            filters: Vec::new(),
+            clusters: Vec::new(),
+            routes: Vec::new(),
+            virtual_host: json!({}),
+            connection_manager: json!({}),
+            workers: 2,
+            may_fail: false,
+        }
+    }
+}
+
+impl Setup {
+    /// Two workers, no filter, and 200 to everything.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A built module, its configuration as JSON text, as Istio hands it over.
+    #[must_use]
+    pub fn filter(self, name: &str, config: Value) -> Self {
+        let text = json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": config.to_string()});
+        self.native(wasm(name, text))
+    }
+
+    /// A built module, its configuration as YAML in a bootstrap is handed over.
+    #[must_use]
+    pub fn filter_of_struct(self, name: &str, config: Value) -> Self {
+        self.native(wasm(name, json!({"@type": "type.googleapis.com/google.protobuf.Struct", "value": config})))
+    }
+
+    /// Any HTTP filter.
+    #[must_use]
+    pub fn native(mut self, filter: Value) -> Self {
+        self.filters.push(filter);
+        self
+    }
+
+    /// The filter added last, its plugin's configuration changed.
+    #[must_use]
+    pub fn with_plugin(mut self, change: impl FnOnce(&mut Value)) -> Self {
+        change(&mut self.filters.last_mut().expect("a filter")["typed_config"]["config"]);
+        self
+    }
+
+    /// The cluster `upstream`, to which requests go.
+    #[must_use]
+    pub fn upstream(self, upstream: &Upstream) -> Self {
+        self.cluster("upstream", Some(upstream.address()))
+    }
+
+    /// A cluster of one host, or of none.
+    #[must_use]
+    pub fn cluster(mut self, name: &str, address: Option<SocketAddr>) -> Self {
+        let hosts: Vec<_> = address.iter().map(|address| json!({"endpoint": {"address": socket(*address)}})).collect();
+        let endpoints = if hosts.is_empty() { json!([]) } else { json!([{"lb_endpoints": hosts}]) };
+        self.clusters.push(json!({
+            "name": name,
+            "type": "STATIC",
+            "connect_timeout": "1s",
+            "load_assignment": {"cluster_name": name, "endpoints": endpoints},
+        }));
+        self
+    }
+
+    /// A route before the one that takes all.
+    #[must_use]
+    pub fn route(mut self, route: Value) -> Self {
+        self.routes.push(route);
+        self
+    }
+
+    /// Fields of the virtual host.
+    #[must_use]
+    pub fn virtual_host(mut self, fields: Value) -> Self {
+        self.virtual_host = fields;
+        self
+    }
+
+    /// Fields of the connection manager.
+    #[must_use]
+    pub fn connection_manager(mut self, fields: Value) -> Self {
+        self.connection_manager = fields;
+        self
+    }
+
+    /// How many workers.
+    #[must_use]
+    pub const fn workers(mut self, workers: u32) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// A VM may trap: that is what the test is about.
+    #[must_use]
+    pub const fn vm_may_fail(mut self) -> Self {
+        self.may_fail = true;
+        self
+    }
+
+    /// Starts it.
+    pub fn start(&self) -> Envoy {
+        Envoy::start(&self.bootstrap(), self.workers, self.may_fail)
+    }
+
+    /// What Envoy's log says of the configuration, which it refuses.
+    ///
+    /// # Panics
+    /// Where it accepts it.
+    pub fn refusal(&self) -> String {
+        process::refusal(&self.bootstrap()).expect("Envoy accepts the configuration")
+    }
+
+    /// What becomes of the plugin's configuration: the line that says why it is refused.
+    pub fn configuration_error(&self) -> String {
+        let log = self.refusal();
+        let line = log.lines().find_map(|line| line.split_once("configuration refused: "));
+        line.unwrap_or_else(|| panic!("no line of ours in:\n{log}")).1.to_owned()
+    }
+
+    fn bootstrap(&self) -> Value {
+        json!({
+            "admin": {"address": socket(SocketAddr::from(([127, 0, 0, 1], 0)))},
+            "static_resources": {
+                "listeners": [{
+                    "name": "main",
+                    "address": socket(SocketAddr::from(([127, 0, 0, 1], 0))),
+                    "filter_chains": [{"filters": [{
+                        "name": "http",
+                        "typed_config": self.http(),
+                    }]}],
+                }],
+                "clusters": self.clusters,
+            },
+        })
+    }
+
+    fn http(&self) -> Value {
+        let mut filters = self.filters.clone();
+        filters.push(json!({
+            "name": "router",
+            "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+        }));
+        let mut http = json!({
+            "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+            "stat_prefix": "main",
+            "codec_type": "AUTO",
+            "http_filters": filters,
+            "access_log": [access_log()],
+            "route_config": {"virtual_hosts": [self.host()]},
+        });
+        merge(&mut http, &self.connection_manager);
+        http
+    }
+
+    fn host(&self) -> Value {
+        let mut routes = self.routes.clone();
+        let to_upstream = self.clusters.iter().any(|cluster| cluster["name"] == "upstream");
+        routes.push(if to_upstream {
+            json!({"match": {"prefix": "/"}, "route": {"cluster": "upstream"}})
+        } else {
+            json!({"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": "ok"}}})
+        });
+        let mut host = json!({"name": "all", "domains": ["*"], "routes": routes});
+        merge(&mut host, &self.virtual_host);
+        host
+    }
+}
+
+/// A filter that is a built module.
+pub fn wasm(name: &str, configuration: Value) -> Value {
+    json!({
+        "name": name,
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            "config": {
+                "name": name,
+                "failure_policy": "FAIL_RELOAD",
+                "configuration": configuration,
+                "vm_config": {
+                    "vm_id": name,
+                    "runtime": "envoy.wasm.runtime.v8",
+                    "code": {"local": {"filename": module(name)}},
+                },
+            },
+        },
+    })
+}
+
+fn access_log() -> Value {
+    let state = |name: &str| format!("%FILTER_STATE(wasm.gatehouse.{name}:PLAIN)%");
+    json!({
+        "name": "access",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+            "path": format!("{{folder}}/{ACCESS_LOG}"),
+            "log_format": {"json_format": {
+                "method": "%REQ(:METHOD)%",
+                "path": "%REQ(:PATH)%",
+                "status": "%RESPONSE_CODE%",
+                "details": "%RESPONSE_CODE_DETAILS%",
+                "flags": "%RESPONSE_FLAGS%",
+                "subject": state("subject"),
+                "scheme": state("scheme"),
+                "groups": state("groups"),
+                "evidence": state("evidence.basic-auth"),
+            }},
+        },
+    })
+}
+
+fn socket(address: SocketAddr) -> Value {
+    json!({"socket_address": {"address": address.ip().to_string(), "port_value": address.port()}})
+}
+
+fn merge(into: &mut Value, fields: &Value) {
+    for (name, value) in fields.as_object().into_iter().flatten() {
+        into[name] = value.clone();
+    }
+}

@@ -1,0 +1,176 @@
+//! The real Envoy, in one call.
+//!
+//! ```ignore
+//! let envoy = Setup::new().filter("basic-auth", json!({…})).upstream(&upstream).start();
+//! assert_eq!(Request::get("/").send(envoy.address()).status, 401);
+//! ```
+//!
+//! When it is dropped, it is stopped, and the test fails if a VM trapped or was reloaded.
+//!
+//! `ENVOY` names the binary, or is `docker`. Without it, `envoy` on the `PATH` serves, or the one
+//! that `make setup` brought.
+
+mod bootstrap;
+mod process;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::client::Request;
+
+pub use bootstrap::{Setup, wasm};
+use process::Process;
+
+/// What Envoy's log says when a VM has trapped.
+const TRAPS: [&str; 6] = [
+    "Uncaught RuntimeError",
+    "panicked at",
+    "[critical]",
+    "wasm_fail_stream",
+    "VM failed",
+    "Failed to initialize",
+];
+
+/// A running Envoy.
+pub struct Envoy {
+    process: Process,
+    admin: SocketAddr,
+    listeners: Vec<(String, SocketAddr)>,
+    may_fail: bool,
+}
+
+impl Envoy {
+    /// Starts one on a bootstrap, which names its listeners' ports as 0.
+    ///
+    /// # Panics
+    /// Where it does not get ready, with the end of its log.
+    pub fn start(bootstrap: &Value, workers: u32, may_fail: bool) -> Self {
+        let process = Process::start(bootstrap, workers);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let admin = process.admin_address(deadline);
+        let mut envoy = Self { process, admin, listeners: Vec::new(), may_fail };
+        while envoy.ask("/ready").is_none_or(|ready| ready != "LIVE\n") {
+            envoy.process.must_live(deadline);
+        }
+        envoy.listeners = envoy.read_listeners();
+        envoy
+    }
+
+    /// The address of the first listener.
+    pub fn address(&self) -> SocketAddr {
+        self.listeners.first().expect("a listener").1
+    }
+
+    /// The address of a listener by name.
+    pub fn listener(&self, name: &str) -> SocketAddr {
+        let found = self.listeners.iter().find(|(known, _)| known == name);
+        found.unwrap_or_else(|| panic!("no listener {name}")).1
+    }
+
+    /// The address of its administration.
+    pub const fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// A page of its administration.
+    pub fn page(&self, path: &str) -> String {
+        self.ask(path).unwrap_or_else(|| panic!("no {path}; {}", self.log()))
+    }
+
+    /// Posts to its administration.
+    pub fn post(&self, path: &str) -> String {
+        Request::new("POST", path).send(self.admin).text()
+    }
+
+    /// The statistics whose names contain `part`.
+    pub fn stats(&self, part: &str) -> Vec<(String, u64)> {
+        let all = self.page("/stats");
+        let numbers = all.lines().filter_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            Some((name.to_owned(), value.parse().ok()?))
+        });
+        numbers.filter(|(name, _)| name.contains(part)).collect()
+    }
+
+    /// A counter of ours: `basic-auth.refused.reason.missing`; zero where it was never counted.
+    pub fn counted(&self, name: &str) -> u64 {
+        self.stat(&format!("wasmcustom.gatehouse.{name}")).unwrap_or_default()
+    }
+
+    /// A statistic by its whole name.
+    pub fn stat(&self, name: &str) -> Option<u64> {
+        self.stats(name).into_iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// Its log so far.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// The lines of its access log, at least `least` of them.
+    pub fn access_log(&self, least: usize) -> Vec<Value> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let lines = self.process.access_log();
+            if lines.len() >= least {
+                return lines;
+            }
+            assert!(Instant::now() < deadline, "{} of {least} lines of access log", lines.len());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The CPU time that it has used.
+    pub fn cpu_time(&self) -> Duration {
+        self.process.cpu_time()
+    }
+
+    /// The memory that it has resident, in bytes.
+    pub fn memory(&self) -> u64 {
+        self.process.memory()
+    }
+
+    fn ask(&self, path: &str) -> Option<String> {
+        let answer = Request::get(path).try_send(self.admin).ok()?;
+        Some(answer.text())
+    }
+
+    fn read_listeners(&self) -> Vec<(String, SocketAddr)> {
+        let page: Value = serde_json::from_str(&self.page("/listeners?format=json")).expect("JSON");
+        let statuses = page["listener_statuses"].as_array().cloned().unwrap_or_default();
+        let listener = |status: &Value| {
+            let address = &status["local_address"]["socket_address"];
+            let port = address["port_value"].as_u64().and_then(|port| u16::try_from(port).ok());
+            let name = status["name"].as_str().unwrap_or_default().to_owned();
+            (name, SocketAddr::from(([127, 0, 0, 1], port.expect("a port"))))
+        };
+        statuses.iter().map(listener).collect()
+    }
+
+    /// What shows that a VM did not survive.
+    fn failures(&self) -> Vec<String> {
+        let reloads = self.stats(".vm_reload").into_iter().filter(|(_, count)| *count > 0);
+        let mut failures: Vec<_> = reloads.map(|(name, count)| format!("{name}: {count}")).collect();
+        let log = self.log();
+        let trapped = |line: &&str| TRAPS.iter().any(|trap| line.contains(trap));
+        failures.extend(log.lines().filter(trapped).map(str::to_owned));
+        failures
+    }
+}
+
+impl Drop for Envoy {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let last: Vec<_> = log.lines().rev().take(40).collect();
+            eprintln!("the end of Envoy's log:");
+            last.iter().rev().for_each(|line| eprintln!("  {line}"));
+            return;
+        }
+        let failures = if self.may_fail { Vec::new() } else { self.failures() };
+        self.process.stop();
+        assert!(failures.is_empty(), "a VM did not survive: {failures:#?}");
+    }
+}

@@ -1,0 +1,176 @@
+//! The process of an Envoy, and the files that it writes.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::bootstrap::ACCESS_LOG;
+use crate::modules::top;
+
+/// The image that `ENVOY=docker` runs.
+const IMAGE: &str = "envoyproxy/envoy:v1.40.0";
+
+pub(super) struct Process {
+    child: Child,
+    folder: TempDir,
+    /// The container, where there is one.
+    container: Option<String>,
+}
+
+/// How Envoy is run here.
+enum Program {
+    Binary(PathBuf),
+    Docker,
+}
+
+impl Process {
+    pub(super) fn start(bootstrap: &Value, workers: u32) -> Self {
+        let folder = write(bootstrap);
+        let path = folder.path().display().to_string();
+        let container = format!("gatehouse-{}", folder.path().file_name().unwrap().to_string_lossy());
+        let program = program();
+        let mut command = program.command(&folder, &container);
+        command.args(["-c", &format!("{path}/bootstrap.json"), "--disable-hot-restart"]);
+        command.args(["--concurrency", &workers.to_string()]);
+        command.args(["--admin-address-path", &format!("{path}/admin")]);
+        command.args(["-l", "warning", "--component-log-level", "wasm:debug"]);
+        command.args(["--file-flush-interval-msec", "50"]);
+        let log = File::create(folder.path().join("log")).expect("a log");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let container = matches!(program, Program::Docker).then_some(container);
+        Self { child, folder, container }
+    }
+
+    pub(super) fn admin_address(&self, deadline: Instant) -> SocketAddr {
+        loop {
+            let text = fs::read_to_string(self.folder.path().join("admin")).unwrap_or_default();
+            if let Ok(address) = text.trim().parse() {
+                return address;
+            }
+            // A process that has ended shows in its log.
+            self.must_wait(deadline);
+        }
+    }
+
+    /// Waits a moment; fails where Envoy has ended or the deadline has passed.
+    pub(super) fn must_live(&mut self, deadline: Instant) {
+        if let Ok(Some(status)) = self.child.try_wait() {
+            panic!("Envoy ended with {status}:\n{}", self.log());
+        }
+        self.must_wait(deadline);
+    }
+
+    fn must_wait(&self, deadline: Instant) {
+        let log = self.log();
+        let ended = log.contains("exiting") || log.contains("error initializing config");
+        assert!(!ended && Instant::now() < deadline, "Envoy does not get ready:\n{log}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+
+    pub(super) fn log(&self) -> String {
+        let bytes = fs::read(self.folder.path().join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    pub(super) fn access_log(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.folder.path().join(ACCESS_LOG)).unwrap_or_default();
+        let whole = text.lines().filter(|line| line.ends_with('}'));
+        whole.map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+    }
+
+    pub(super) fn cpu_time(&self) -> Duration {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.id())).expect("tasks");
+        let nanos = tasks.filter_map(|task| {
+            let times = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+            times.split(' ').next()?.parse::<u64>().ok()
+        });
+        Duration::from_nanos(nanos.sum())
+    }
+
+    pub(super) fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("a status");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number") * 1024
+    }
+
+    pub(super) fn stop(&mut self) {
+        if let Some(container) = &self.container {
+            let _ = Command::new("docker").args(["kill", container]).output();
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    fn id(&self) -> u32 {
+        let Some(container) = &self.container else { return self.child.id() };
+        let inspect = ["inspect", "-f", "{{.State.Pid}}", container];
+        let output = Command::new("docker").args(inspect).output().expect("docker answers");
+        String::from_utf8_lossy(&output.stdout).trim().parse().expect("a process id")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// What Envoy says of a bootstrap that it refuses (`--mode validate`); `None` where it accepts it.
+pub(super) fn refusal(bootstrap: &Value) -> Option<String> {
+    let folder = write(bootstrap);
+    let mut command = program().command(&folder, "gatehouse-validate");
+    command.args(["-c", &format!("{}/bootstrap.json", folder.path().display())]);
+    command.args(["--mode", "validate", "-l", "info"]);
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    (!output.status.success()).then_some(log)
+}
+
+fn write(bootstrap: &Value) -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = bootstrap.to_string().replace("{folder}", &folder.path().display().to_string());
+    fs::write(folder.path().join("bootstrap.json"), text).expect("written");
+    folder
+}
+
+impl Program {
+    fn command(&self, folder: &TempDir, container: &str) -> Command {
+        match self {
+            Self::Binary(path) => Command::new(path),
+            Self::Docker => {
+                let mount = |path: &Path| format!("{0}:{0}", path.display());
+                let mut command = Command::new("docker");
+                command.args(["run", "--rm", "--network", "host", "--user", "root", "--name", container]);
+                command.args(["-v", &mount(folder.path()), "-v", &mount(top()), IMAGE, "envoy"]);
+                command
+            }
+        }
+    }
+}
+
+fn program() -> Program {
+    match std::env::var("ENVOY") {
+        Ok(word) if word == "docker" => Program::Docker,
+        Ok(path) if !path.is_empty() => Program::Binary(path.into()),
+        _ => Program::Binary(found()),
+    }
+}
+
+fn found() -> PathBuf {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let on_path = path.split(':').map(|folder| Path::new(folder).join("envoy"));
+    let brought = fs::read_dir(top().join(".tools")).into_iter().flatten().filter_map(|entry| {
+        let folder = entry.ok()?.path();
+        Some(folder.join("envoy/_bin/envoy"))
+    });
+    on_path
+        .chain(brought)
+        .find(|path| path.is_file())
+        .expect("there is no Envoy; run `make setup`, or set ENVOY to a binary or to `docker`")
+}

@@ -1,0 +1,231 @@
+//! A small real HTTP/1.1 server: it keeps every request as it came, and answers as it is told,
+//! well or badly.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// A request as it came.
+#[derive(Clone, Debug, Default)]
+pub struct Received {
+    /// The method.
+    pub method: String,
+    /// The target.
+    pub target: String,
+    /// All headers in their order, names in lower case.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Received {
+    /// The first value of a header, as text.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+    }
+}
+
+/// How a request is answered.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// With a status, headers and a body.
+    Http(u16, Vec<(String, String)>, Vec<u8>),
+    /// As the inner one, but later.
+    After(Duration, Box<Answer>),
+    /// Never; the connection stays open.
+    Hang,
+    /// By a reset.
+    Reset,
+    /// With bytes that are no HTTP.
+    Garbage,
+}
+
+impl Answer {
+    /// 200 and a body of text.
+    pub fn ok(body: &str) -> Self {
+        Self::status(200, body)
+    }
+
+    /// A status and a body of text.
+    pub fn status(status: u16, body: &str) -> Self {
+        let kind = ("content-type".to_owned(), "text/plain".to_owned());
+        Self::Http(status, vec![kind], body.as_bytes().to_vec())
+    }
+}
+
+type Handler = dyn Fn(&Received) -> Answer + Send + Sync;
+
+/// The server. It ends when it is dropped.
+pub struct Upstream {
+    address: SocketAddr,
+    received: Arc<Mutex<Vec<Received>>>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Upstream {
+    /// One that answers 200 and says what it got.
+    pub fn start() -> Self {
+        Self::answering(|request| Answer::ok(&format!("{} {}\n", request.method, request.target)))
+    }
+
+    /// One that answers as `handler` says.
+    pub fn answering(handler: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::on(listener, handler)
+    }
+
+    /// One on a port that the caller took.
+    pub fn on(
+        listener: TcpListener,
+        handler: impl Fn(&Received) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let address = listener.local_addr().expect("bound");
+        let (received, ended) = (Arc::default(), Arc::new(AtomicBool::new(false)));
+        let (log, stop, handler): (Arc<Mutex<Vec<Received>>>, _, Arc<Handler>) =
+            (Arc::clone(&received), Arc::clone(&ended), Arc::new(handler));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                if stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                let (log, handler, stop) = (Arc::clone(&log), Arc::clone(&handler), Arc::clone(&stop));
+                let Ok(stream) = stream else { continue };
+                thread::spawn(move || serve(stream, &log, &*handler, &stop));
+            }
+        });
+        Self { address, received, ended }
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Every request so far.
+    pub fn received(&self) -> Vec<Received> {
+        self.received.lock().expect("not poisoned").clone()
+    }
+
+    /// How many requests came.
+    pub fn count(&self) -> usize {
+        self.received.lock().expect("not poisoned").len()
+    }
+
+    /// How many requests came, by target.
+    pub fn counts(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for request in self.received.lock().expect("not poisoned").iter() {
+            *counts.entry(request.target.clone()).or_default() += 1;
+        }
+        counts
+    }
+
+    /// The last request.
+    pub fn last(&self) -> Received {
+        self.received.lock().expect("not poisoned").last().cloned().expect("a request came")
+    }
+
+    /// Forgets what came.
+    pub fn clear(&self) {
+        self.received.lock().expect("not poisoned").clear();
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::SeqCst);
+        // Wakes the thread that waits for connections, so that the port is free again.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+fn serve(stream: TcpStream, log: &Mutex<Vec<Received>>, handler: &Handler, ended: &AtomicBool) {
+    let _ = stream.set_nodelay(true);
+    let mut reader = BufReader::new(stream);
+    while let Some(request) = read(&mut reader) {
+        if ended.load(Ordering::SeqCst) {
+            return;
+        }
+        let answer = handler(&request);
+        let head = request.method == "HEAD";
+        log.lock().expect("not poisoned").push(request);
+        if !write(reader.get_mut(), answer, head) {
+            return;
+        }
+    }
+}
+
+fn read(reader: &mut BufReader<TcpStream>) -> Option<Received> {
+    let first = line(reader)?;
+    let first = String::from_utf8_lossy(&first).into_owned();
+    let mut words = first.split(' ');
+    let mut request = Received {
+        method: words.next()?.to_owned(),
+        target: words.next()?.to_owned(),
+        ..Received::default()
+    };
+    loop {
+        let header = line(reader)?;
+        if header.is_empty() {
+            break;
+        }
+        let colon = header.iter().position(|byte| *byte == b':')?;
+        let name = String::from_utf8_lossy(&header[..colon]).to_lowercase();
+        request.headers.push((name, header[colon + 1..].trim_ascii().to_vec()));
+    }
+    if let Some(length) = request.header("content-length").and_then(|length| length.parse().ok()) {
+        reader.take(length).read_to_end(&mut request.body).ok()?;
+    } else if request.header("transfer-encoding").is_some() {
+        while let Some(size) = line(reader) {
+            let size = u64::from_str_radix(&String::from_utf8_lossy(&size), 16).ok()?;
+            reader.take(size).read_to_end(&mut request.body).ok()?;
+            line(reader)?;
+            if size == 0 {
+                break;
+            }
+        }
+    }
+    Some(request)
+}
+
+fn line(reader: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
+    let mut line = Vec::new();
+    reader.read_until(b'\n', &mut line).ok()?;
+    (line.pop() == Some(b'\n')).then(|| line.trim_ascii_end().to_vec())
+}
+
+/// Whether the connection can be used again.
+fn write(stream: &mut TcpStream, answer: Answer, head: bool) -> bool {
+    match answer {
+        Answer::Http(status, headers, body) => {
+            let mut bytes = format!("HTTP/1.1 {status} Status\r\ncontent-length: {}\r\n", body.len());
+            for (name, value) in headers {
+                bytes.push_str(&format!("{name}: {value}\r\n"));
+            }
+            let body = if head { Vec::new() } else { body };
+            stream.write_all(&[bytes.as_bytes(), b"\r\n", &body].concat()).is_ok()
+        }
+        Answer::After(time, answer) => {
+            thread::sleep(time);
+            write(stream, *answer, head)
+        }
+        Answer::Hang => {
+            // Until the other side has had enough.
+            let _ = stream.read(&mut [0]);
+            false
+        }
+        Answer::Reset => {
+            let _ = socket2::SockRef::from(&*stream).set_linger(Some(Duration::ZERO));
+            false
+        }
+        Answer::Garbage => {
+            let _ = stream.write_all(b"\x00\xff this is no HTTP\r\n\r\n");
+            false
+        }
+    }
+}
