@@ -10,10 +10,11 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use shared::filter::{Answer, Background, Birth, Call, CallFailure};
+use shared::filter::{Answer, Background, Birth, Call, CallFailure, Plugin as _};
 use shared::store::{Change, Store};
 use shared::time::Timestamp;
 
+use crate::HealthShortcut;
 use crate::config::Dependency;
 use crate::results::{Results, Turn, Watched};
 
@@ -114,11 +115,10 @@ impl Dependencies {
                 None => Change::Keep(Turn::Same),
             }
         });
+        let (filter, name) = (HealthShortcut::NAME, &pinged.dependency.name);
         match turn {
-            Ok(Turn::Failed) => {
-                log::warn!("{} is NOT OK: {}", pinged.dependency.name, said(answer))
-            }
-            Ok(Turn::Recovered) => log::info!("{} is OK again", pinged.dependency.name),
+            Ok(Turn::Failed) => log::warn!("{filter}: {name} is NOT OK: {}", said(answer)),
+            Ok(Turn::Recovered) => log::info!("{filter}: {name} is OK again"),
             Ok(Turn::Same) | Err(_) => {}
         }
     }
