@@ -5,6 +5,8 @@ LOCKED := $(if $(CI),--locked)
 HOST := scripts/env cargo
 WASM := scripts/env --wasm cargo
 MODULES = $(patsubst %/src/main.rs,%,$(wildcard filters/*/src/main.rs tests/modules/*/src/main.rs))
+# For a suite that is built once and runs for seconds: neither optimised macros nor debug information.
+QUICK := --config 'profile.dev.package."*".opt-level=0' --config profile.dev.debug=false
 WASM_PACKAGES = -p shared $(patsubst %,-p %,$(notdir $(MODULES)))
 
 .PHONY: help setup check test demo wasm proxy bench fmt clean
@@ -33,7 +35,7 @@ test: ## everything: native tests, built modules, real Envoy, the core in Node
 	@scripts/setup wasm envoy node load
 	@scripts/wasm
 	$(HOST) test $(LOCKED) --workspace
-	$(WASM) test $(LOCKED) -p shared --target wasm32-unknown-unknown --lib --tests
+	$(WASM) test $(LOCKED) $(QUICK) -p shared --target wasm32-unknown-unknown --lib --tests
 
 proxy: ## the tests in the real Envoy; FILTER=basic-auth: only those
 	@scripts/setup wasm envoy load
