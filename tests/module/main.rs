@@ -1,4 +1,10 @@
 //! The built modules in our own host.
-#![allow(clippy::unwrap_used, reason = "tests: an error is a failure")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "test code"
+)]
 
 mod host_itself;

@@ -1,50 +1,12 @@
 //! The exchanges that a test drives: requests, bodies, responses, answers to calls, the end.
 
-use std::collections::BTreeMap;
-
 use super::headers::Headers;
+use super::outcome::Outcome;
 use super::state::{
-    Answer, Call, LocalReply, Protocol, REQUEST_HEADERS, REQUEST_TRAILERS, RESPONSE_HEADERS,
-    RESPONSE_TRAILERS, State, Stream,
+    Answer, Protocol, REQUEST_HEADERS, REQUEST_TRAILERS, RESPONSE_HEADERS, RESPONSE_TRAILERS,
+    Stream,
 };
 use super::{Host, Trap};
-
-/// Where an exchange stands after the module has been called.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// The exchange, for the calls that drive it further.
-    pub stream: u32,
-    /// Whether it goes on or waits; after a local reply it never goes on.
-    pub action: Action,
-    /// The reply that the module sent.
-    pub local_reply: Option<LocalReply>,
-    /// The request's headers as the upstream gets them.
-    pub request_headers: Headers,
-    /// What of the request's body has gone on.
-    pub request_body: Vec<u8>,
-    /// The response's headers as the client gets them, of a local reply too.
-    pub response_headers: Headers,
-    /// What of the response's body has gone on.
-    pub response_body: Vec<u8>,
-    /// The properties that the module set, by name; parts of a name are joined with dots.
-    pub properties: BTreeMap<String, Vec<u8>>,
-    /// Calls made for this exchange that have no answer yet.
-    pub calls: Vec<Call>,
-    /// All counters and gauges of the proxy.
-    pub metrics: BTreeMap<String, u64>,
-    /// Whether the module closed the stream.
-    pub reset: bool,
-}
-
-/// What a callback asks the proxy to do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Action {
-    /// Go on.
-    #[default]
-    Continue,
-    /// Wait until the module resumes.
-    Pause,
-}
 
 impl Host {
     /// A request without a body.
@@ -254,50 +216,6 @@ impl Host {
     fn stream_mut(&mut self, stream: u32) -> &mut Stream {
         let found = self.state_mut().streams.get_mut(&stream);
         found.unwrap_or_else(|| panic!("there is no exchange {stream}"))
-    }
-}
-
-impl Answer {
-    /// An answer with a status and a body.
-    pub fn new(status: u32, body: &str) -> Self {
-        let headers = Headers::new(&[(":status", status.to_string())]);
-        Self { headers, body: body.into(), trailers: Headers::default() }
-    }
-}
-
-impl LocalReply {
-    /// The headers with those that Envoy puts to them.
-    fn wire_headers(&self) -> Headers {
-        let mut headers = Headers::new(&[(":status", self.status.to_string())]);
-        self.headers.pairs().iter().for_each(|(name, value)| headers.add(name, value));
-        if !self.body.is_empty() {
-            headers.replace(b"content-length", self.body.len().to_string().as_bytes());
-            if headers.get("content-type").is_none() {
-                headers.add(b"content-type", b"text/plain");
-            }
-        }
-        headers
-    }
-}
-
-impl State {
-    fn outcome(&self, stream: u32) -> Outcome {
-        let Some(here) = self.streams.get(&stream) else { return Outcome::default() };
-        let paused = here.paused.contains(&true);
-        let name = |path: &[u8]| String::from_utf8_lossy(path).replace('\0', ".");
-        Outcome {
-            stream,
-            action: if paused { Action::Pause } else { Action::Continue },
-            local_reply: here.reply.clone(),
-            request_headers: here.maps[REQUEST_HEADERS as usize].headers.clone(),
-            request_body: here.sent[0].clone(),
-            response_headers: here.maps[RESPONSE_HEADERS as usize].headers.clone(),
-            response_body: here.sent[1].clone(),
-            properties: here.filter_state.iter().map(|(k, v)| (name(k), v.clone())).collect(),
-            calls: self.calls.values().filter(|call| call.context == stream).cloned().collect(),
-            metrics: self.shared.lock().values.clone(),
-            reset: here.reset,
-        }
     }
 }
 

@@ -2,8 +2,9 @@
 
 use wasmtime::{Caller, FuncType, Linker, Module, Val, ValType};
 
+use super::error::LoadError;
 use super::guest::{Done, Guest, Stop};
-use super::module::{LoadError, engine};
+use super::module::engine;
 use super::state::State;
 use super::{http, services, wasi};
 

@@ -26,6 +26,8 @@
     reason = "a host for tests: it fails at once where it is used wrongly"
 )]
 
+mod builder;
+mod error;
 mod exchange;
 mod faults;
 mod guest;
@@ -33,20 +35,21 @@ mod headers;
 mod http;
 mod imports;
 mod module;
+mod outcome;
 mod services;
 mod shared;
 mod state;
 mod wasi;
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use wasmtime::{Instance, Module, Store, Val};
 
-pub use exchange::{Action, Outcome};
+pub use error::{LoadError, NotConfigured, Trap};
 pub use faults::{Corruption, When};
 pub use headers::Headers;
-pub use module::{LoadError, exports_of, imports_of, path_of, size_of};
+pub use module::{exports_of, imports_of, path_of, size_of};
+pub use outcome::{Action, Outcome};
 pub use shared::Shared;
 pub use state::{Answer, Call, Foreign, LocalReply, LogLine, Protocol};
 
@@ -62,19 +65,6 @@ pub struct Host {
     /// The root context whose configuration is in force; 0 before there is one.
     root: u32,
     fuel: u64,
-}
-
-/// The module trapped, or misused the proxy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trap(pub String);
-
-/// Why a configuration is not in force.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NotConfigured {
-    /// The module refused it, and logged these lines.
-    Refused(Vec<LogLine>),
-    /// The module trapped.
-    Trapped(Trap),
 }
 
 impl Host {
@@ -97,58 +87,6 @@ impl Host {
         let store = Store::new(module::engine(), state);
         Ok(Self { module, store, instance: None, dead: false, contexts: 0, root: 0, fuel: 0 })
             .map(|host| host.property(&["plugin_root_id"], ""))
-    }
-
-    /// The environment of the virtual machine.
-    pub fn environment(mut self, variables: &[(&str, &str)]) -> Self {
-        let owned = variables.iter().map(|(name, value)| (name.to_string(), value.to_string()));
-        self.state_mut().environment = owned.collect();
-        self
-    }
-
-    /// Which of a module's filters this plugin is.
-    pub fn root_id(self, id: &str) -> Self {
-        self.property(&["plugin_root_id"], id)
-    }
-
-    /// Makes this host a worker of the proxy whose shared data these are.
-    pub fn shared(mut self, shared: &Shared) -> Self {
-        self.state_mut().shared = shared.clone();
-        self
-    }
-
-    /// Makes a cluster known. Calls to others are refused.
-    pub fn cluster(mut self, name: &str) -> Self {
-        self.state_mut().clusters.insert(name.to_owned());
-        self
-    }
-
-    /// As [`Self::set_property`], while a host is made.
-    pub fn property(mut self, path: &[&str], value: impl AsRef<[u8]>) -> Self {
-        self.set_property(path, Some(value.as_ref()));
-        self
-    }
-
-    /// Makes a foreign function known.
-    pub fn foreign(
-        mut self,
-        name: &str,
-        function: impl Fn(&[u8]) -> Result<Vec<u8>, u32> + Send + 'static,
-    ) -> Self {
-        self.state_mut().foreign.insert(name.to_owned(), Box::new(function));
-        self
-    }
-
-    /// The seed of the random bytes.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.state_mut().random = seed;
-        self
-    }
-
-    /// The level that the module is told the proxy logs at; lines below it are kept all the same.
-    pub fn log_level(mut self, level: u32) -> Self {
-        self.state_mut().log_level = level;
-        self
     }
 
     /// Gives the plugin its configuration, on a new root context, as often as the test likes.
@@ -320,9 +258,11 @@ impl Host {
         let called = function.call(&mut self.store, &arguments, &mut results);
         self.fuel += FUEL - self.store.get_fuel().unwrap_or(0);
         called.map_err(|error| self.died(export, &error))?;
-        match self.state_mut().misuse.pop() {
-            Some(misuse) => Err(Trap(format!("{export}: {misuse}"))),
-            None => Ok(results.first().and_then(Val::i32).map(|word| word as u32)),
+        match std::mem::take(&mut self.state_mut().misuse).join("; ") {
+            misuse if misuse.is_empty() => {
+                Ok(results.first().and_then(Val::i32).map(|word| word as u32))
+            }
+            misuse => Err(Trap(format!("{export}: {misuse}"))),
         }
     }
 
@@ -333,30 +273,6 @@ impl Host {
         Trap(format!("{export}: {error:?}\nthe last line of the log: {last}"))
     }
 }
-
-impl NotConfigured {
-    /// The lines logged with the refusal, joined.
-    ///
-    /// # Panics
-    /// If the module did not refuse but trapped.
-    #[track_caller]
-    pub fn reason(&self) -> String {
-        match self {
-            Self::Refused(lines) => {
-                lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n")
-            }
-            Self::Trapped(trap) => panic!("{trap}"),
-        }
-    }
-}
-
-impl fmt::Display for Trap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Trap {}
 
 const ABI: &str = "proxy_abi_version_0_2_1";
 /// Far more than any callback needs; an endless loop ends here.

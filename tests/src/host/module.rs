@@ -7,6 +7,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use wasmtime::{Config, Engine, ExternType, Module, OptLevel};
 
+use super::error::LoadError;
+
 /// Where a built module lies: `dist/<name>.wasm`, or `dist/test/` for those of the tests.
 pub fn path_of(name: &str) -> PathBuf {
     let dist = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../dist"));
@@ -36,18 +38,6 @@ pub fn exports_of(name: &str) -> Result<Vec<String>, LoadError> {
     names.sort();
     Ok(names)
 }
-
-/// Why a module could not be loaded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoadError(pub String);
-
-impl std::fmt::Display for LoadError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for LoadError {}
 
 /// A built module, compiled once in a process.
 pub(super) fn built(name: &str) -> Result<Module, LoadError> {

@@ -65,6 +65,21 @@ pub struct LocalReply {
     pub grpc_status: i32,
 }
 
+impl LocalReply {
+    /// The headers with those that Envoy puts to them.
+    pub(super) fn wire_headers(&self) -> Headers {
+        let mut headers = Headers::new(&[(":status", self.status.to_string())]);
+        self.headers.pairs().iter().for_each(|(name, value)| headers.add(name, value));
+        if !self.body.is_empty() {
+            headers.replace(b"content-length", self.body.len().to_string().as_bytes());
+            if headers.get("content-type").is_none() {
+                headers.add(b"content-type", b"text/plain");
+            }
+        }
+        headers
+    }
+}
+
 /// Everything that host calls read and write.
 #[derive(Default)]
 pub(super) struct State {
@@ -137,6 +152,14 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// The trailers.
     pub trailers: Headers,
+}
+
+impl Answer {
+    /// An answer with a status and a body.
+    pub fn new(status: u32, body: &str) -> Self {
+        let headers = Headers::new(&[(":status", status.to_string())]);
+        Self { headers, body: body.into(), trailers: Headers::default() }
+    }
 }
 
 /// One exchange of request and response.
