@@ -73,7 +73,8 @@ impl Host {
         Ok(outcome)
     }
 
-    /// Answers an HTTP call; the outcome is that of the exchange which made it.
+    /// Answers an HTTP call; the outcome is that of the exchange which made it, or an empty one,
+    /// with `stream` 0, if a root context made it or the exchange has ended.
     pub fn answer(&mut self, token: u32, answer: Answer) -> Result<Outcome, Trap> {
         let sizes = [answer.headers.pairs(), answer.trailers.pairs()].map(<[_]>::len);
         let arguments = [token, sizes[0] as u32, answer.body.len() as u32, sizes[1] as u32];

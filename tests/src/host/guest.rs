@@ -27,6 +27,7 @@ pub(super) const BAD_ARGUMENT: Stop = Stop::Status(2);
 pub(super) const PARSE_FAILURE: Stop = Stop::Status(4);
 pub(super) const INVALID_MEMORY_ACCESS: Stop = Stop::Status(6);
 pub(super) const CAS_MISMATCH: Stop = Stop::Status(8);
+pub(super) const UNIMPLEMENTED: Stop = Stop::Status(12);
 
 impl<'a> Guest<'a> {
     pub(super) fn new(caller: Caller<'a, State>, name: &'static str, arguments: &'a [Val]) -> Self {

@@ -82,8 +82,16 @@ impl Headers {
 
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
-        f.debug_map().entries(self.0.iter().map(|(n, v)| (text(n), text(v)))).finish()
+        f.debug_map().entries(self.0.iter().map(|(n, v)| (Text(n), Text(v)))).finish()
+    }
+}
+
+/// Bytes that print as text.
+struct Text<'a>(&'a [u8]);
+
+impl fmt::Debug for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.0.escape_ascii())
     }
 }
 

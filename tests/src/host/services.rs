@@ -1,6 +1,6 @@
 //! Host calls that have nothing to do with HTTP: log, time, properties, shared data, metrics.
 
-use super::guest::{BAD_ARGUMENT, CAS_MISMATCH, Done, Guest, NOT_FOUND, Stop};
+use super::guest::{BAD_ARGUMENT, CAS_MISMATCH, Done, Guest, NOT_FOUND, Stop, UNIMPLEMENTED};
 use super::imports::Import;
 use super::state::{REQUEST_HEADERS, State};
 
@@ -20,6 +20,10 @@ pub(super) const IMPORTS: &[Import] = &[
     ("proxy_call_foreign_function", "iiiiii", call_foreign_function),
     ("proxy_set_effective_context", "i", set_effective_context),
     ("proxy_done", "", done),
+    ("proxy_register_shared_queue", "iii", no_queues),
+    ("proxy_resolve_shared_queue", "iiiii", no_queues),
+    ("proxy_enqueue_shared_queue", "iii", no_queues),
+    ("proxy_dequeue_shared_queue", "iii", no_queues),
 ];
 
 fn log(guest: &mut Guest<'_>) -> Done {
@@ -159,6 +163,11 @@ fn set_effective_context(guest: &mut Guest<'_>) -> Done {
 /// There is never a context here whose end waits for this.
 fn done(_: &mut Guest<'_>) -> Done {
     Err(NOT_FOUND)
+}
+
+/// The SDK imports the queues of Envoy into every module, and none of ours has a use for them.
+fn no_queues(_: &mut Guest<'_>) -> Done {
+    Err(UNIMPLEMENTED)
 }
 
 const CRITICAL: u32 = 5;
