@@ -5,8 +5,6 @@ LOCKED := $(if $(CI),--locked)
 HOST := scripts/env cargo
 WASM := scripts/env --wasm cargo
 MODULES = $(patsubst %/src/main.rs,%,$(wildcard filters/*/src/main.rs tests/modules/*/src/main.rs))
-# For a suite that is built once and runs for seconds: neither optimised macros nor debug information.
-QUICK := --config 'profile.dev.package."*".opt-level=0' --config profile.dev.debug=false
 WASM_PACKAGES = -p shared $(patsubst %,-p %,$(notdir $(MODULES)))
 
 .PHONY: help setup check test demo wasm proxy bench fmt clean
@@ -35,7 +33,7 @@ test: ## everything: native tests, built modules, real Envoy, the core in Node
 	@scripts/setup wasm envoy node load
 	@scripts/wasm
 	$(HOST) test $(LOCKED) --workspace
-	$(WASM) test $(LOCKED) $(QUICK) -p shared --target wasm32-unknown-unknown --lib --tests
+	$(WASM) test $(LOCKED) -p shared --target wasm32-unknown-unknown --lib --tests
 
 proxy: ## the tests in the real Envoy; FILTER=basic-auth: only those
 	@scripts/setup wasm envoy load
@@ -50,7 +48,7 @@ demo: ## Envoy with the filters in front of a small service, to try with curl
 bench: ## what the filters cost, natively and in Envoy
 	@scripts/setup wasm envoy load
 	@scripts/wasm
-	$(HOST) bench $(LOCKED) -p shared
+	$(HOST) bench $(LOCKED) -p shared --features testing
 	$(HOST) run --release $(LOCKED) -p tests --bin bench
 
 fmt: ## format

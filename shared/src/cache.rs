@@ -6,29 +6,39 @@
 //! 3. An entry is good for `ttl` from when the credential was checked, not from its last use.
 //! 4. A clock that jumped back makes entries of the future worthless.
 
+use std::hash::{Hash, Hasher};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use lru::LruCache;
 use sha2::{Digest, Sha256};
 
+use crate::hash::Spread;
 use crate::time::Timestamp;
 
 /// What stands for a credential.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);
+
+impl Hash for Fingerprint {
+    /// It is a hash already, and a secret one.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let first = self.0.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        state.write_u64(first);
+    }
+}
 
 /// Verified credentials, and what each stands for.
 pub struct Verified<T> {
     secret: [u8; 32],
     ttl: Duration,
-    entries: LruCache<Fingerprint, (Timestamp, T)>,
+    entries: LruCache<Fingerprint, (Timestamp, T), Spread>,
 }
 
 impl<T: Clone> Verified<T> {
     /// An empty cache; `secret` is drawn for it and used nowhere else.
     pub fn new(secret: [u8; 32], entries: NonZeroUsize, ttl: Duration) -> Self {
-        Self { secret, ttl, entries: LruCache::new(entries) }
+        Self { secret, ttl, entries: LruCache::with_hasher(entries, Spread::default()) }
     }
 
     /// What stands for `credential` in this cache.

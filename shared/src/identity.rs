@@ -3,7 +3,7 @@
 //! 1. The headers that tell the upstream are taken off every request that comes in, whatever the
 //!    rule, in every spelling that a gateway interface may fold into one (`x_auth_subject`).
 //! 2. Filters behind read filter state: `gatehouse.evidence.<filter>` holds all as JSON, and
-//!    `gatehouse.subject`, `.scheme`, `.consumer`, `.scopes`, `.groups` the parts as text, so that
+//!    `gatehouse.subject`, `.consumer`, `.scopes`, `.groups` the parts as text, so that
 //!    the proxy's own filters, its access log and its rate-limit descriptors can use them (there
 //!    under `wasm.gatehouse.…`). No client can write it.
 //! 3. `verdict: enforce` refuses by itself; `verdict: defer` writes evidence of success or failure
@@ -155,18 +155,19 @@ impl Credential {
         let scopes = (!identity.scopes.is_empty()).then(|| identity.scopes.join(" "));
         let groups = (!identity.groups.is_empty()).then(|| identity.groups.join(","));
         let parts = [
-            ("gatehouse.subject", &headers.subject, Some(identity.subject.as_str())),
-            ("gatehouse.scheme", &headers.scheme, Some(identity.scheme)),
-            ("gatehouse.consumer", &headers.consumer, identity.consumer.as_deref()),
-            ("gatehouse.scopes", &headers.scopes, scopes.as_deref()),
-            ("gatehouse.groups", &headers.groups, groups.as_deref()),
+            (Some("gatehouse.subject"), &headers.subject, Some(identity.subject.as_str())),
+            // As evidence only: each state costs a call at every request.
+            (None, &headers.scheme, Some(identity.scheme)),
+            (Some("gatehouse.consumer"), &headers.consumer, identity.consumer.as_deref()),
+            (Some("gatehouse.scopes"), &headers.scopes, scopes.as_deref()),
+            (Some("gatehouse.groups"), &headers.groups, groups.as_deref()),
         ];
         let evidence = (evidence_name(filter), evidence_of(identity));
         let mut credential = Self { evidence, texts: vec![], headers: vec![] };
         for (state, header, value) in parts {
             let Some(value) = value else { continue };
             let value: Rc<[u8]> = Rc::from(value.as_bytes());
-            credential.texts.push((Rc::from(state), Rc::clone(&value)));
+            credential.texts.extend(state.map(|state| (Rc::from(state), Rc::clone(&value))));
             credential.headers.push((header.shared(), value));
         }
         credential
@@ -268,7 +269,7 @@ mod tests {
             effects.to_string(),
             "gatehouse.evidence.basic-auth={\"scheme\":\"basic\",\"subject\":\"alice\",\
              \"groups\":[\"ops\",\"dev\"],\"expires\":5} \
-             gatehouse.subject=alice gatehouse.scheme=basic gatehouse.groups=ops,dev \
+             gatehouse.subject=alice gatehouse.groups=ops,dev \
              +x-auth-subject: alice +x-auth-scheme: basic +x-auth-groups: ops,dev"
         );
     }

@@ -14,6 +14,7 @@ pub mod config;
 pub mod driver;
 pub mod effects;
 pub mod filter;
+pub mod hash;
 pub mod headers;
 pub mod identity;
 pub mod lease;

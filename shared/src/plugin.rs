@@ -9,7 +9,8 @@ macro_rules! plugin {
     ($plugin:ty $(, $phase:ident)*) => {
         #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
         fn main() {
-            $crate::proxy::start::<$plugin>();
+            const PHASES: &[&str] = &[$(stringify!($phase)),*];
+            $crate::proxy::start::<$plugin, { !PHASES.is_empty() }>();
         }
 
         $( $crate::plugin_phase!($phase); )*

@@ -53,7 +53,7 @@ fn check(authorization: &str, line: &str) {
 
 const CAROL: &str = "continue #allowed[by=hash] -authorization \
     gatehouse.evidence.basic-auth={\"scheme\":\"basic\",\"subject\":\"carol\",\"groups\":[\"ops\"],\"expires\":1811808000} \
-    gatehouse.subject=carol gatehouse.scheme=basic gatehouse.groups=ops \
+    gatehouse.subject=carol gatehouse.groups=ops \
     +x-auth-subject: carol +x-auth-scheme: basic +x-auth-groups: ops";
 
 fn refused(reason: &str, off: &str) -> String {

@@ -36,7 +36,11 @@ impl Host for Live {
     }
 
     fn property(&self, path: &[&str]) -> Result<Option<Vec<u8>>, Unreadable> {
-        found(imports::property(path.join("\0").as_bytes()))
+        let mut joined = [0; LONGEST_PATH];
+        match join(path, &mut joined) {
+            Some(joined) => found(imports::property(joined)),
+            None => found(imports::property(path.join("\0").as_bytes())),
+        }
     }
 
     fn shared(&self, key: &str) -> Result<(Vec<u8>, Version), Unreadable> {
@@ -58,6 +62,20 @@ impl Host for Live {
             Err(_) => Err(WriteFailure::Refused),
         }
     }
+}
+
+/// Paths of properties up to this length are put together without an allocation.
+const LONGEST_PATH: usize = 64;
+
+/// The parts with a zero byte between them, if they fit.
+fn join<'a>(path: &[&str], joined: &'a mut [u8; LONGEST_PATH]) -> Option<&'a [u8]> {
+    let mut end: usize = 0;
+    for part in path {
+        let start = if end == 0 { 0 } else { end.checked_add(1)? };
+        end = start.checked_add(part.len())?;
+        joined.get_mut(start..end)?.copy_from_slice(part.as_bytes());
+    }
+    joined.get(..end)
 }
 
 const fn map_type(map: Map) -> MapType {

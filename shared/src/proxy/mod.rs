@@ -28,10 +28,11 @@ pub enum Action {
     Pause = 1,
 }
 
-/// Prepares the VM for the plugins of one kind of filter.
-pub fn start<P: Plugin>() {
+/// Prepares the VM for the plugins of one kind of filter. `MORE` says whether they are told of
+/// more than requests.
+pub fn start<P: Plugin, const MORE: bool>() {
     logger::install();
-    vm::with((), |vm| vm.set_make_root(|| Box::new(Rooted::<P>::default())));
+    vm::with((), |vm| vm.set_make_root(|| Box::new(Rooted::<P>::new(MORE))));
 }
 
 /// The head of a response has come.

@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::Action;
 use super::host::{self, Live, NotApplied, apply, note};
 use super::imports::{self, BufferType, HostError, MapType};
-use super::vm::{Calls, Caller, NumberHasher};
+use super::vm::{Calls, Caller};
 use crate::config::Environment;
 use crate::driver::{Instance, Run, Step};
 use crate::effects::{Effect, Effects};
+use crate::hash::Spread;
 use crate::filter::{Answer, Background, Birth, CallFailure, Plugin};
 use crate::reply::Reply;
 use crate::store::Store;
@@ -24,8 +25,6 @@ pub(super) trait Root {
     fn configure(&mut self) -> bool;
     /// Time has passed.
     fn tick(&mut self, calls: &mut Calls<'_>);
-    /// An exchange has begun.
-    fn open(&mut self, stream: u32);
     /// An exchange is over; the token of the call that it still waited for.
     fn close(&mut self, stream: u32) -> Option<u32>;
     /// The head of its request has come.
@@ -54,7 +53,10 @@ pub(super) struct Ended {
 /// The plugin of one kind of filter.
 pub(super) struct Rooted<P: Plugin> {
     instance: Option<Instance<P>>,
-    streams: HashMap<u32, Stream<P>, NumberHasher>,
+    /// The exchanges that there is more to come for.
+    streams: HashMap<u32, Stream<P>, Spread>,
+    /// Whether more comes for every exchange: its response, its end.
+    keeps_streams: bool,
 }
 
 struct Stream<P: Plugin> {
@@ -72,9 +74,9 @@ impl<P: Plugin> Default for Stream<P> {
     }
 }
 
-impl<P: Plugin> Default for Rooted<P> {
-    fn default() -> Self {
-        Self { instance: None, streams: HashMap::default() }
+impl<P: Plugin> Rooted<P> {
+    pub(super) fn new(keeps_streams: bool) -> Self {
+        Self { instance: None, streams: HashMap::default(), keeps_streams }
     }
 }
 
@@ -106,21 +108,20 @@ impl<P: Plugin> Root for Rooted<P> {
         self.do_background(background, calls);
     }
 
-    fn open(&mut self, stream: u32) {
-        self.streams.insert(stream, Stream::default());
-    }
-
     fn close(&mut self, stream: u32) -> Option<u32> {
         self.streams.remove(&stream)?.waits_for
     }
 
     fn request(&mut self, stream: u32, calls: &mut Calls<'_>) -> Action {
+        let Some(instance) = &mut self.instance else { return refuse_unconfigured(P::NAME) };
         let request = Request::new(&Live);
-        let (Some(instance), Some(state)) = (&mut self.instance, self.streams.get_mut(&stream)) else {
-            return refuse_unconfigured(P::NAME);
-        };
+        let mut state = Stream::default();
         let step = instance.on_request(&mut state.run, &request, &mut state.effects);
-        act(stream, instance, state, step, &request, calls)
+        let action = act(stream, instance, &mut state, step, &request, calls);
+        if self.keeps_streams || state.waits_for.is_some() {
+            self.streams.insert(stream, state);
+        }
+        action
     }
 
     fn response(&mut self, stream: u32) {

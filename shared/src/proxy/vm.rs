@@ -8,10 +8,10 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 
 use super::Action;
 use super::root::{Ended, Root};
+use crate::hash::Spread;
 
 /// Makes the plugin of a new root context.
 pub(super) type MakeRoot = fn() -> Box<dyn Root>;
@@ -20,10 +20,10 @@ pub(super) type MakeRoot = fn() -> Box<dyn Root>;
 #[derive(Default)]
 pub(super) struct Vm {
     make_root: Option<MakeRoot>,
-    roots: HashMap<u32, Box<dyn Root>, NumberHasher>,
+    roots: HashMap<u32, Box<dyn Root>, Spread>,
     /// The root of each stream.
-    streams: HashMap<u32, u32, NumberHasher>,
-    calls: HashMap<u32, Waiting, NumberHasher>,
+    streams: HashMap<u32, u32, Spread>,
+    calls: HashMap<u32, Waiting, Spread>,
 }
 
 /// Who started a call.
@@ -45,7 +45,7 @@ struct Waiting {
 /// The calls under way, for a root to add to.
 pub(super) struct Calls<'a> {
     root: u32,
-    calls: &'a mut HashMap<u32, Waiting, NumberHasher>,
+    calls: &'a mut HashMap<u32, Waiting, Spread>,
 }
 
 impl Calls<'_> {
@@ -79,8 +79,7 @@ impl Vm {
             if let Some(make) = self.make_root {
                 self.roots.entry(id).or_insert_with(make);
             }
-        } else if let Some(root) = self.roots.get_mut(&parent) {
-            root.open(id);
+        } else if self.roots.contains_key(&parent) {
             self.streams.insert(id, parent);
         }
     }
@@ -149,26 +148,5 @@ impl Vm {
 
     fn root_of(&mut self, stream: u32) -> Option<&mut Box<dyn Root>> {
         self.roots.get_mut(self.streams.get(&stream)?)
-    }
-}
-
-/// Spreads numbers that the proxy gives out one after the other; no client chooses them.
-pub(super) type NumberHasher = BuildHasherDefault<Spread>;
-
-/// Multiplies by an odd constant (Knuth's).
-#[derive(Default)]
-pub(super) struct Spread(u64);
-
-impl Hasher for Spread {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u32(u32::from(*byte)));
-    }
-
-    fn write_u32(&mut self, number: u32) {
-        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }

@@ -229,7 +229,6 @@ fn access_log() -> Value {
                 "details": "%RESPONSE_CODE_DETAILS%",
                 "flags": "%RESPONSE_FLAGS%",
                 "subject": state("subject"),
-                "scheme": state("scheme"),
                 "groups": state("groups"),
                 "evidence": state("evidence.basic-auth"),
             }},
