@@ -7,4 +7,5 @@
     reason = "test code"
 )]
 
+mod health_shortcut;
 mod host_itself;

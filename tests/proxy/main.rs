@@ -6,5 +6,6 @@
 
 mod basic_auth;
 mod configuration;
+mod health_shortcut;
 mod hostile;
 mod waiting;

@@ -132,15 +132,18 @@ fn uptime_is_the_same_on_all_workers_and_under_the_next_configuration() {
 
 #[test]
 fn what_is_pinged_otherwise_is_not_known_yet() {
-    let mut bench = bench(&config());
+    let mut before = config();
+    before["dependencies"][0]["host"] = json!("db");
+    let mut bench = bench(&before);
     ping(&mut bench, 200, 200);
     for (field, value) in [("name", "db"), ("cluster", "other"), ("path", "/"), ("host", "other")] {
-        let mut config = config();
-        config["dependencies"][0][field] = json!(value);
-        bench.instance = worker(&config, 8);
+        let mut next = before.clone();
+        next["dependencies"][0][field] = json!(value);
+        bench.instance = worker(&next, 8);
         assert_eq!(probe(&mut bench, "/readyz").line(), NOT_READY, "{field}");
     }
-    bench.instance = worker(&with(json!({"version": "2"})), 8);
+    before["version"] = json!("2");
+    bench.instance = worker(&before, 8);
     assert_eq!(probe(&mut bench, "/readyz").line(), READY);
 }
 

@@ -1,0 +1,209 @@
+//! `health-shortcut` as it is built: what it asks of the proxy, and a proxy that does not answer.
+
+use tests::host::{Action, Answer, Corruption, Host, Shared, When};
+
+const CONFIG: &str = r#"{
+    "endpoints": [{"path": "/livez", "report": "liveness"}, {"path": "/healthz", "report": "dependencies"}],
+    "dependencies": [{"name": "database", "cluster": "database", "interval": "1s"}]
+}"#;
+/// Every host call that the filter makes.
+const CALLS: [&str; 14] = [
+    "proxy_define_metric",
+    "proxy_get_buffer_bytes",
+    "proxy_get_current_time_nanoseconds",
+    "proxy_get_header_map_pairs",
+    "proxy_get_header_map_value",
+    "proxy_get_log_level",
+    "proxy_get_property",
+    "proxy_get_shared_data",
+    "proxy_http_call",
+    "proxy_increment_metric",
+    "proxy_log",
+    "proxy_send_local_response",
+    "proxy_set_shared_data",
+    "proxy_set_tick_period_milliseconds",
+];
+
+fn start() -> Host {
+    worker(&Shared::default(), 1)
+}
+
+fn worker(shared: &Shared, seed: u64) -> Host {
+    let mut host =
+        Host::load("health-shortcut").unwrap().shared(shared).cluster("database").seed(seed);
+    host.configure(CONFIG).unwrap();
+    host
+}
+
+fn get(path: &str) -> [(&'static str, &str); 4] {
+    [(":method", "GET"), (":path", path), (":authority", "shop"), (":scheme", "http")]
+}
+
+fn status(host: &mut Host, path: &str) -> Option<u32> {
+    host.request(&get(path)).unwrap().local_reply.map(|reply| reply.status)
+}
+
+/// The host calls of one request, once the first has defined what is defined once.
+#[track_caller]
+fn check(path: &str, calls: &[(&str, u64)]) {
+    let mut host = start();
+    host.request(&get(path)).unwrap();
+    host.reset();
+    host.request(&get(path)).unwrap();
+    let made: Vec<_> = host.calls().iter().map(|(name, count)| (*name, *count)).collect();
+    assert_eq!(made, calls, "{path}");
+}
+
+#[test]
+fn a_request_that_is_no_probe_costs_one_host_call() {
+    for path in ["/", "/healthz/", "/orders/1?page=2"] {
+        check(path, &[("proxy_get_header_map_value", 1)]);
+    }
+}
+
+#[test]
+fn a_probe_costs_eight_host_calls() {
+    check(
+        "/healthz",
+        &[
+            ("proxy_get_current_time_nanoseconds", 1),
+            ("proxy_get_header_map_pairs", 1),
+            ("proxy_get_header_map_value", 1),
+            ("proxy_get_property", 2),
+            ("proxy_get_shared_data", 1),
+            ("proxy_increment_metric", 1),
+            ("proxy_send_local_response", 1),
+        ],
+    );
+}
+
+#[test]
+fn a_path_of_any_length_costs_the_same() {
+    let mut host = start();
+    let mut fuel = |path: &str| {
+        host.reset();
+        host.request(&get(path)).unwrap();
+        host.fuel_used()
+    };
+    let (short, long) = (fuel("/orders"), fuel(&format!("/orders{}", "/x".repeat(4000))));
+    assert!(long < short + 1000, "{short} {long}");
+}
+
+#[test]
+fn a_tick_with_nothing_to_do_reads_and_writes_nothing_more() {
+    let mut host = start();
+    host.tick().unwrap();
+    host.reset();
+    host.tick().unwrap();
+    assert_eq!(
+        (host.calls()["proxy_get_shared_data"], host.calls().get("proxy_set_shared_data")),
+        (1, None)
+    );
+    assert_eq!(host.tick_period(), Some(100));
+}
+
+#[test]
+fn the_workers_ping_once_and_all_know_the_answer() {
+    let shared = Shared::default();
+    let mut workers = [1, 2, 3].map(|seed| worker(&shared, seed));
+    workers.iter_mut().for_each(|worker| worker.tick().unwrap());
+    assert_eq!(workers.each_ref().map(|worker| worker.pending().len()), [1, 0, 0]);
+    assert_eq!(status(&mut workers[1], "/healthz"), Some(503));
+    let ping = workers[0].pending().remove(0);
+    assert_eq!((&*ping.cluster, ping.timeout), ("database", 1000));
+    workers[0].answer(ping.token, Answer::new(200, "")).unwrap();
+    assert_eq!(workers.each_mut().map(|worker| status(worker, "/healthz")), [Some(200); 3]);
+    assert_eq!(shared.keys().len(), 1, "{:?}", shared.keys());
+}
+
+#[test]
+fn an_answer_that_was_asked_for_before_a_new_configuration_is_for_nobody() {
+    let mut host = start();
+    host.tick().unwrap();
+    let token = host.pending()[0].token;
+    host.configure(CONFIG).unwrap();
+    host.answer(token, Answer::new(200, "")).unwrap();
+    assert_eq!(status(&mut host, "/healthz"), Some(503));
+}
+
+/// Does everything once, under a fault.
+fn live(fault: impl Fn(&mut Host)) {
+    let mut host = Host::load("health-shortcut").unwrap().cluster("database");
+    fault(&mut host);
+    if host.configure(CONFIG).is_err() {
+        host.heal();
+        host.configure(CONFIG).unwrap();
+        fault(&mut host);
+    }
+    host.tick().unwrap();
+    for call in host.pending() {
+        host.answer(call.token, Answer::new(200, "")).unwrap();
+    }
+    for path in ["/healthz", "/livez", "/other"] {
+        let outcome = host.request(&get(path)).unwrap();
+        host.finish(outcome.stream).unwrap();
+    }
+    host.heal();
+    assert_eq!(status(&mut host, "/livez"), Some(200));
+}
+
+#[test]
+fn no_status_of_any_host_call_is_a_trap() {
+    for call in CALLS {
+        for status in (1..=12).chain([99, u32::MAX]) {
+            live(|host| host.inject(call, When::Always, status));
+            live(|host| host.inject(call, When::Nth(1), status));
+        }
+    }
+}
+
+#[test]
+fn where_the_path_cannot_be_read_nothing_goes_on() {
+    let mut host = start();
+    host.inject("proxy_get_header_map_value", When::Always, 10);
+    for path in ["/healthz", "/other"] {
+        let outcome = host.request(&get(path)).unwrap();
+        assert_eq!((outcome.action, outcome.local_reply.unwrap().status), (Action::Pause, 503));
+    }
+}
+
+#[test]
+fn no_nonsense_from_a_host_call_is_a_trap() {
+    for call in [
+        "proxy_get_header_map_value",
+        "proxy_get_header_map_pairs",
+        "proxy_get_shared_data",
+        "proxy_get_property",
+    ] {
+        for corruption in [
+            Corruption::Truncated(1),
+            Corruption::Truncated(17),
+            Corruption::CountTooLarge,
+            Corruption::LengthsPastTheEnd,
+            Corruption::NoTerminators,
+            Corruption::Empty,
+            Corruption::Huge,
+        ] {
+            let mut host = start();
+            host.tick().unwrap();
+            host.corrupt(call, When::Always, corruption);
+            host.tick().unwrap();
+            host.request(&get("/healthz")).unwrap();
+            host.heal();
+            assert_eq!(status(&mut host, "/livez"), Some(200), "{call} {corruption:?}");
+        }
+    }
+}
+
+#[test]
+fn whatever_is_in_the_slot_is_no_trap_and_no_health() {
+    let shared = Shared::default();
+    let mut host = worker(&shared, 1);
+    host.tick().unwrap();
+    let slot = shared.keys().remove(0);
+    let whole = shared.get(&slot).unwrap();
+    for end in 0..whole.len() {
+        shared.set(&slot, &whole[..end]);
+        assert_eq!(status(&mut host, "/healthz"), Some(503), "{end}");
+    }
+}
