@@ -41,12 +41,14 @@ fn headers(c: &mut Criterion) {
         b.iter(|| Headers::parse(black_box(bytes.clone())));
     });
     let headers = Headers::parse(bytes).unwrap_or_default();
-    c.bench_function("headers: one of 16", |b| b.iter(|| headers.sole(black_box("authorization")) ));
+    c.bench_function("headers: one of 16", |b| b.iter(|| headers.sole(black_box("authorization"))));
 }
 
 fn paths(c: &mut Criterion) {
     let Ok(pattern) = Pattern::parse("/users/{id}/**") else { return };
-    for (name, path) in [("plain", "/users/7/x?full=yes"), ("ambiguous", "/users/%2e%2e/users/7//x")] {
+    for (name, path) in
+        [("plain", "/users/7/x?full=yes"), ("ambiguous", "/users/%2e%2e/users/7//x")]
+    {
         c.bench_function(&format!("path: {name}"), |b| {
             b.iter(|| {
                 let readings = Readings::of(black_box(path.as_bytes()));

@@ -65,16 +65,33 @@ impl<P: Plugin> Instance<P> {
     }
 
     /// The head of a request has come.
-    pub fn on_request(&mut self, run: &mut Run<P>, request: &Request<'_>, effects: &mut Effects) -> Step {
+    pub fn on_request(
+        &mut self,
+        run: &mut Run<P>,
+        request: &Request<'_>,
+        effects: &mut Effects,
+    ) -> Step {
         if !self.plugin.concerns(request) {
-            return conclude::<P>(Flow::Continue, self.layers.top().errors, Mode::Enforce, request, effects);
+            return conclude::<P>(
+                Flow::Continue,
+                self.layers.top().errors,
+                Mode::Enforce,
+                request,
+                effects,
+            );
         }
         self.plugin.sanitise(request, effects);
         let scope = match self.layers.scope(request) {
             Ok(scope) => scope,
             Err(refusal) => {
                 let format = self.layers.top().errors;
-                return conclude::<P>(Flow::Refuse(refusal), format, Mode::Enforce, request, effects);
+                return conclude::<P>(
+                    Flow::Refuse(refusal),
+                    format,
+                    Mode::Enforce,
+                    request,
+                    effects,
+                );
             }
         };
         let flow = match scope.mode {
@@ -103,7 +120,12 @@ impl<P: Plugin> Instance<P> {
     }
 
     /// The head of the response has come.
-    pub fn on_response(&mut self, run: &mut Run<P>, response: &Response<'_>, effects: &mut Effects) {
+    pub fn on_response(
+        &mut self,
+        run: &mut Run<P>,
+        response: &Response<'_>,
+        effects: &mut Effects,
+    ) {
         run.filter.on_response(&mut self.plugin, response, effects);
     }
 

@@ -95,9 +95,13 @@ impl fmt::Display for Effects {
         for (index, effect) in self.list.iter().enumerate() {
             let space = if index == 0 { "" } else { " " };
             match effect {
-                Effect::SetRequestHeader(name, value) => write!(f, "{space}+{name}: {}", text(value)),
+                Effect::SetRequestHeader(name, value) => {
+                    write!(f, "{space}+{name}: {}", text(value))
+                }
                 Effect::RemoveRequestHeader(name) => write!(f, "{space}-{name}"),
-                Effect::SetResponseHeader(name, value) => write!(f, "{space}<{name}: {}", text(value)),
+                Effect::SetResponseHeader(name, value) => {
+                    write!(f, "{space}<{name}: {}", text(value))
+                }
                 Effect::SetState(name, value) => write!(f, "{space}{name}={}", text(value)),
                 Effect::Count(Count { event, label: None }) => write!(f, "{space}#{event}"),
                 Effect::Count(Count { event, label: Some((label, value)) }) => {

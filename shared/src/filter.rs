@@ -54,7 +54,13 @@ pub trait Plugin: Sized + 'static {
     fn on_tick(&mut self, _background: &mut Background<'_>) {}
 
     /// A background call that was started as `id` has ended.
-    fn on_background_answer(&mut self, _id: u32, _answer: &Answer<'_>, _background: &mut Background<'_>) {}
+    fn on_background_answer(
+        &mut self,
+        _id: u32,
+        _answer: &Answer<'_>,
+        _background: &mut Background<'_>,
+    ) {
+    }
 }
 
 /// What a plugin is told when it is made.
@@ -101,10 +107,22 @@ pub trait Filter: Default + 'static {
     }
 
     /// The head of the response has come. Only in modules that ask for it: `plugin!(… response)`.
-    fn on_response(&mut self, _plugin: &mut Self::Plugin, _response: &Response<'_>, _effects: &mut Effects) {}
+    fn on_response(
+        &mut self,
+        _plugin: &mut Self::Plugin,
+        _response: &Response<'_>,
+        _effects: &mut Effects,
+    ) {
+    }
 
     /// The exchange has ended. Only in modules that ask for it: `plugin!(… log)`.
-    fn on_log(&mut self, _plugin: &mut Self::Plugin, _exchange: &Exchange<'_>, _effects: &mut Effects) {}
+    fn on_log(
+        &mut self,
+        _plugin: &mut Self::Plugin,
+        _exchange: &Exchange<'_>,
+        _effects: &mut Effects,
+    ) {
+    }
 }
 
 /// What the proxy does next with a request.
@@ -143,7 +161,12 @@ pub struct Call {
 
 impl Call {
     /// A GET without a body of the answer.
-    pub fn get(cluster: impl Into<String>, authority: impl Into<String>, path: impl Into<String>, timeout: Duration) -> Self {
+    pub fn get(
+        cluster: impl Into<String>,
+        authority: impl Into<String>,
+        path: impl Into<String>,
+        timeout: Duration,
+    ) -> Self {
         Self {
             cluster: cluster.into(),
             method: "GET",

@@ -44,7 +44,10 @@ pub struct Identity {
 }
 
 #[expect(clippy::ref_option, reason = "serde's form")]
-fn seconds<S: serde::Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+fn seconds<S: serde::Serializer>(
+    time: &Option<Timestamp>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     time.map(Timestamp::secs).serialize(serializer)
 }
 
@@ -118,7 +121,8 @@ impl HeaderName {
     /// Whether an interface that folds `-` and `_` into one would take `name` for this one.
     fn is_like(&self, name: &[u8]) -> bool {
         let fold = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-        name.len() == self.0.len() && name.iter().zip(self.0.bytes()).all(|(a, b)| fold(*a) == fold(b))
+        name.len() == self.0.len()
+            && name.iter().zip(self.0.bytes()).all(|(a, b)| fold(*a) == fold(b))
     }
 }
 
@@ -261,9 +265,11 @@ mod tests {
             expires: Some(Timestamp::from_secs(5)),
             ..Identity::default()
         };
-        let credential = Rc::new(Credential::new("basic-auth", &identity, &IdentityHeaders::default()));
+        let credential =
+            Rc::new(Credential::new("basic-auth", &identity, &IdentityHeaders::default()));
         let mut effects = Effects::default();
-        let flow = conclude("basic-auth", Finding::Known(credential), Verdict::Enforce, &mut effects);
+        let flow =
+            conclude("basic-auth", Finding::Known(credential), Verdict::Enforce, &mut effects);
         assert!(matches!(flow, Flow::Continue));
         assert_eq!(
             effects.to_string(),

@@ -15,9 +15,7 @@ use crate::time::Timestamp;
 pub fn take(store: Store<'_>, slot: &str, holder: u64, term: Duration, now: Timestamp) -> bool {
     let next = [holder.to_le_bytes(), now.after(term).nanos().to_le_bytes()].concat();
     let outcome = store.update(slot, |bytes| match parse(bytes) {
-        Some((other, ends))
-            if other != holder && ends > now && ends <= now.after(term) =>
-        {
+        Some((other, ends)) if other != holder && ends > now && ends <= now.after(term) => {
             Change::Keep(false)
         }
         _ => Change::Replace(next.clone(), true),

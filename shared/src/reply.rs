@@ -164,7 +164,13 @@ impl Refusal {
             headers.push(("goa-error", self.goa_name().into()));
         }
         let details = format!("gatehouse.{filter}.{}", self.reason);
-        Reply { status: self.status(), details, headers, body, grpc_status: Some(self.grpc_status()) }
+        Reply {
+            status: self.status(),
+            details,
+            headers,
+            body,
+            grpc_status: Some(self.grpc_status()),
+        }
     }
 
     fn new(kind: Kind, reason: &'static str, detail: &'static str) -> Self {
@@ -321,7 +327,8 @@ mod tests {
             assert_eq!(reply.body, b"Credentials are missing or not valid.");
             assert!(!reply.headers.iter().any(|(name, _)| *name == "content-type"));
         }
-        let web = reply(&unauthorized(), Format::Problem, &[("content-type", "application/grpc-web")]);
+        let web =
+            reply(&unauthorized(), Format::Problem, &[("content-type", "application/grpc-web")]);
         assert!(web.body.starts_with(b"{"));
     }
 

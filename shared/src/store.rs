@@ -72,8 +72,7 @@ impl<'a> Store<'a> {
         mut change: impl FnMut(&[u8]) -> Change<T>,
     ) -> Result<T, StoreFailure> {
         for _ in 0..TRIES {
-            let (bytes, version) =
-                self.host.shared(slot).map_err(|_| StoreFailure::Unavailable)?;
+            let (bytes, version) = self.host.shared(slot).map_err(|_| StoreFailure::Unavailable)?;
             match change(&bytes) {
                 Change::Keep(outcome) => return Ok(outcome),
                 Change::Replace(next, outcome) => match self.host.share(slot, &next, version) {

@@ -55,7 +55,12 @@ impl Tally {
     }
 
     /// Takes one event of `key` back: it turned out not to count.
-    pub fn take_back(&self, store: Store<'_>, key: &[u8], now: Timestamp) -> Result<Count, StoreFailure> {
+    pub fn take_back(
+        &self,
+        store: Store<'_>,
+        key: &[u8],
+        now: Timestamp,
+    ) -> Result<Count, StoreFailure> {
         self.change(store, key, now, |events| events.saturating_sub(1))
     }
 
@@ -67,7 +72,7 @@ impl Tally {
         next: impl Fn(u32) -> u32,
     ) -> Result<Count, StoreFailure> {
         let key = hash(key);
-        let shard = usize::try_from(key % u64::from(SHARDS)).unwrap_or_default();
+        let shard = usize::try_from(key.rem_euclid(u64::from(SHARDS))).unwrap_or_default();
         let slot = self.slots.get(shard).ok_or(StoreFailure::Unavailable)?;
         let now = u32::try_from(now.secs()).unwrap_or(u32::MAX);
         store.update(slot, |bytes| {
@@ -88,7 +93,8 @@ impl Tally {
     }
 
     fn is_open(&self, entry: &Entry, now: u32) -> bool {
-        entry.began <= now && u64::from(now.saturating_sub(entry.began)) < self.window.as_secs().max(1)
+        entry.began <= now
+            && u64::from(now.saturating_sub(entry.began)) < self.window.as_secs().max(1)
     }
 
     fn count(&self, entry: &Entry, now: u32) -> Count {
@@ -119,7 +125,11 @@ fn parse(bytes: &[u8]) -> Vec<Entry> {
         .filter_map(|bytes| {
             let (key, rest) = bytes.split_first_chunk::<8>()?;
             let (began, events) = rest.split_at_checked(4)?;
-            Some(Entry { key: u64::from_le_bytes(*key), began: number(began), events: number(events) })
+            Some(Entry {
+                key: u64::from_le_bytes(*key),
+                began: number(began),
+                events: number(events),
+            })
         })
         .collect()
 }

@@ -51,7 +51,8 @@ impl Proxy {
 
     /// Goes to the next request.
     pub fn set_request<N: AsRef<[u8]>, V: AsRef<[u8]>>(&self, headers: &[(N, V)]) {
-        *self.request.borrow_mut() = headers.iter().map(|(n, v)| (n.as_ref(), v.as_ref())).collect();
+        *self.request.borrow_mut() =
+            headers.iter().map(|(n, v)| (n.as_ref(), v.as_ref())).collect();
     }
 
     /// Sets a property.
@@ -86,7 +87,11 @@ impl Proxy {
 
     /// How many bytes shared data takes, names included.
     pub fn shared_bytes(&self) -> usize {
-        self.shared.borrow().iter().map(|(key, (bytes, _))| key.len().saturating_add(bytes.len())).sum()
+        self.shared
+            .borrow()
+            .iter()
+            .map(|(key, (bytes, _))| key.len().saturating_add(bytes.len()))
+            .sum()
     }
 
     fn answer<T>(&self, value: T) -> Result<T, Unreadable> {
@@ -139,7 +144,8 @@ impl Host for Proxy {
             shared.insert(key.to_owned(), (bytes, next));
             return Err(WriteFailure::Overtaken);
         }
-        let current = shared.get(key).map_or(Version::Absent, |(_, number)| Version::Number(*number));
+        let current =
+            shared.get(key).map_or(Version::Absent, |(_, number)| Version::Number(*number));
         if current != version {
             return Err(WriteFailure::Overtaken);
         }
@@ -231,7 +237,9 @@ impl<P: Plugin> Bench<P> {
 /// A value as a `google.protobuf.Struct`, the form in which proxies hand over YAML.
 pub fn structure(value: &Value) -> prost_types::Struct {
     let fields = value.as_object().into_iter().flatten();
-    prost_types::Struct { fields: fields.map(|(name, value)| (name.clone(), protobuf(value))).collect() }
+    prost_types::Struct {
+        fields: fields.map(|(name, value)| (name.clone(), protobuf(value))).collect(),
+    }
 }
 
 fn protobuf(value: &Value) -> prost_types::Value {

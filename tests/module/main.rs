@@ -7,5 +7,7 @@
     reason = "test code"
 )]
 
+mod basic_auth;
 mod health_shortcut;
 mod host_itself;
+mod shape;

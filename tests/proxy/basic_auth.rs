@@ -38,7 +38,8 @@ fn every_format_of_htpasswd_lets_its_user_through() {
 #[test]
 fn the_upstream_learns_who_it_is_and_not_the_password() {
     let (envoy, upstream) = start(config());
-    let forged = Request::get("/x").header("x-auth-subject", "root").header("x_auth_groups", "admin");
+    let forged =
+        Request::get("/x").header("x-auth-subject", "root").header("x_auth_groups", "admin");
     assert_eq!(forged.basic("carol:c:s").send(envoy.address()).status, 200);
     let got = upstream.last();
     let of = |name: &str| {
@@ -121,7 +122,8 @@ fn credentials_that_are_none_are_refused() {
 #[test]
 fn rules_routes_and_virtual_hosts_set_anew() {
     let upstream = Upstream::start();
-    let metadata = |config: Value| json!({"filter_metadata": {"gatehouse": {"basic-auth": config}}});
+    let metadata =
+        |config: Value| json!({"filter_metadata": {"gatehouse": {"basic-auth": config}}});
     let mut config = config();
     config["rules"] = json!([{"match": {"paths": ["/open/**"]}, "mode": "off"}]);
     let envoy = Setup::new()
@@ -144,7 +146,9 @@ fn rules_routes_and_virtual_hosts_set_anew() {
     assert!(realm("/x").contains("\"Host\""));
     assert_eq!(send("/x").text(), "Credentials are missing or not valid.\n");
     assert_eq!(send("/broken").status, 500);
-    for path in ["/open/..%2fx", "/open/../x", "//open/x", "/open/%2e%2e/x", "/open/..;/x", "/open\\x"] {
+    for path in
+        ["/open/..%2fx", "/open/../x", "//open/x", "/open/%2e%2e/x", "/open/..;/x", "/open\\x"]
+    {
         assert!([400, 401].contains(&send(path).status), "{path}: {}", send(path));
     }
     assert_eq!(upstream.count(), 1);
@@ -156,7 +160,8 @@ fn a_hash_is_paid_once_on_each_worker() {
     for _ in 0..40 {
         assert_eq!(Request::get("/").basic("alice:secret").send(envoy.address()).status, 200);
     }
-    let (hashed, cached) = (envoy.counted("basic-auth.allowed.by.hash"), envoy.counted("basic-auth.allowed.by.cache"));
+    let (hashed, cached) =
+        (envoy.counted("basic-auth.allowed.by.hash"), envoy.counted("basic-auth.allowed.by.cache"));
     assert!((1..=4).contains(&hashed) && hashed + cached == 40, "{hashed} {cached}");
 }
 
@@ -168,7 +173,8 @@ fn failures_are_counted_over_all_workers_and_exactly() {
     assert_eq!(Request::get("/").basic("carol:c:s").send(envoy.address()).status, 200);
     let attempt = |_| Request::get("/").basic("alice:wrong").send(envoy.address()).status;
     let statuses: Vec<u16> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| (0..8).map(attempt).collect::<Vec<_>>())).collect();
+        let threads: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| (0..8).map(attempt).collect::<Vec<_>>())).collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 5, "{statuses:?}");

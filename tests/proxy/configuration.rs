@@ -27,7 +27,8 @@ fn the_environment_of_the_vm_is_used() {
         "users[0].password: the environment variable CAROL is not set"
     );
     let setup = setup.with_plugin(|plugin| {
-        plugin["vm_config"]["environment_variables"] = json!({"key_values": {"CAROL": "from the environment"}});
+        plugin["vm_config"]["environment_variables"] =
+            json!({"key_values": {"CAROL": "from the environment"}});
     });
     let envoy = setup.start();
     let answer = Request::get("/").basic("carol:from the environment").send(envoy.address());
@@ -43,7 +44,9 @@ fn a_wrong_configuration_is_refused_with_its_path() {
         "users[0].hash: is plain text or of an unknown format"
     );
     assert_eq!(
-        Setup::new().filter_of_struct("basic-auth", json!({"users": [{"name": 5}]})).configuration_error(),
+        Setup::new()
+            .filter_of_struct("basic-auth", json!({"users": [{"name": 5}]}))
+            .configuration_error(),
         "users[0].name: invalid type: integer `5`, expected a string"
     );
     assert_eq!(
@@ -56,7 +59,10 @@ fn a_wrong_configuration_is_refused_with_its_path() {
 fn text_that_is_no_json_is_refused() {
     let text = json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": "{\"users\": "});
     let setup = Setup::new().native(tests::envoy::wasm("basic-auth", text));
-    assert_eq!(setup.configuration_error(), "not valid JSON: EOF while parsing a value at line 1 column 10");
+    assert_eq!(
+        setup.configuration_error(),
+        "not valid JSON: EOF while parsing a value at line 1 column 10"
+    );
 }
 
 #[test]

@@ -55,17 +55,37 @@ fn basic_auth_cases() -> Vec<Case> {
         case("good", good(), 200, true),
         case("none", Request::get("/"), 401, false),
         case("high bytes", good().header("x-high", high_bytes()), 200, true),
-        case("high bytes, refused", Request::get("/").header("authorization", high_bytes()), 401, false),
+        case(
+            "high bytes, refused",
+            Request::get("/").header("authorization", high_bytes()),
+            401,
+            false,
+        ),
         case("a name twice", good().header("x-twice", "a").header("x-twice", "b"), 200, true),
         case("twice", good().basic("carol:p"), 401, false),
-        case("connect", Request::bare("CONNECT", b"x.example:443").header("host", "x.example:443"), 401, false),
-        case("body, allowed", Request::new("POST", "/").basic("carol:p").body(&[b'x'; 20_000]), 200, true),
+        case(
+            "connect",
+            Request::bare("CONNECT", b"x.example:443").header("host", "x.example:443"),
+            401,
+            false,
+        ),
+        case(
+            "body, allowed",
+            Request::new("POST", "/").basic("carol:p").body(&[b'x'; 20_000]),
+            200,
+            true,
+        ),
         case("body, refused", Request::new("POST", "/").body(&[b'x'; 20_000]), 401, false),
         case("large, allowed", large(good()), 200, true),
         case("large, refused", large(Request::get("/")), 401, false),
         case("wrong", Request::get("/").basic("carol:x"), 401, false),
         case("forged", good().header("x-auth-subject", high_bytes()), 200, true),
-        case("path", Request::bare("GET", b"/%zz/%ff//..;/%00").header("host", "h").basic("carol:p"), 200, true),
+        case(
+            "path",
+            Request::bare("GET", b"/%zz/%ff//..;/%00").header("host", "h").basic("carol:p"),
+            200,
+            true,
+        ),
     ]
 }
 
@@ -82,10 +102,27 @@ fn asking_cases() -> Vec<Case> {
         case("unknown", ask("unknown/yes"), 503, false),
         case("high bytes", Request::get("/").header("x-ask", high_bytes()), 503, false),
         case("twice", ask("asked/yes").header("x-ask", "asked/yes"), 403, false),
-        case("body, yes", Request::new("POST", "/").header("x-ask", "asked/yes").body(&[b'x'; 20_000]), 200, true),
-        case("body, no", Request::new("POST", "/").header("x-ask", "asked/no").body(&[b'x'; 20_000]), 403, false),
+        case(
+            "body, yes",
+            Request::new("POST", "/").header("x-ask", "asked/yes").body(&[b'x'; 20_000]),
+            200,
+            true,
+        ),
+        case(
+            "body, no",
+            Request::new("POST", "/").header("x-ask", "asked/no").body(&[b'x'; 20_000]),
+            403,
+            false,
+        ),
         case("large", large(ask("asked/yes")), 200, true),
-        case("connect", Request::bare("CONNECT", b"x.example:443").header("host", "x").header("x-ask", "asked/no"), 403, false),
+        case(
+            "connect",
+            Request::bare("CONNECT", b"x.example:443")
+                .header("host", "x")
+                .header("x-ask", "asked/no"),
+            403,
+            false,
+        ),
     ]
 }
 
@@ -131,7 +168,9 @@ fn ten_thousand_hostile_requests_through_basic_auth() {
         .filter("basic-auth", json!({"users": [{"name": "carol", "password": "p"}]}))
         .filter("health-shortcut", json!({"endpoints": [{"path": "/livez", "report": "liveness"}]}))
         .upstream(&upstream)
-        .connection_manager(json!({"upgrade_configs": [{"upgrade_type": "CONNECT"}], "max_request_headers_kb": 96}))
+        .connection_manager(
+            json!({"upgrade_configs": [{"upgrade_type": "CONNECT"}], "max_request_headers_kb": 96}),
+        )
         .workers(4)
         .start();
     let before = vms(&envoy);

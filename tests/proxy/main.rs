@@ -1,7 +1,13 @@
 //! The built modules in the real Envoy: every rule with a request that is let through and one that
 //! is refused, and whatever a network can do to them.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test code"
+)]
 #![allow(clippy::arithmetic_side_effects, clippy::disallowed_methods, reason = "test code")]
 
 mod basic_auth;

@@ -161,7 +161,8 @@ fn background_calls_come_from_every_tick_and_end() {
         std::thread::sleep(Duration::from_millis(50));
     }
     assert!(asked.counts()["/background"] >= 5);
-    let failing = Setup::new().filter("ask", json!({"timeout": "1s", "background": "none"})).start();
+    let failing =
+        Setup::new().filter("ask", json!({"timeout": "1s", "background": "none"})).start();
     while failing.counted("ask.background.end.failed") < 5 {
         assert!(Instant::now() < deadline);
         std::thread::sleep(Duration::from_millis(50));

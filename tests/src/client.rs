@@ -8,6 +8,9 @@ use std::time::Duration;
 /// How long an answer may take before a test has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// All headers in their order, names in lower case.
+pub type Headers = Vec<(String, Vec<u8>)>;
+
 /// A request, byte by byte.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -22,7 +25,7 @@ pub struct Response {
     /// The status.
     pub status: u16,
     /// All headers, names in lower case.
-    pub headers: Vec<(String, Vec<u8>)>,
+    pub headers: Headers,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -125,7 +128,7 @@ impl Connection {
         }
     }
 
-    fn read_head(&mut self) -> io::Result<(u16, Vec<(String, Vec<u8>)>)> {
+    fn read_head(&mut self) -> io::Result<(u16, Headers)> {
         let first = self.read_line()?;
         let status = String::from_utf8_lossy(&first);
         let status = status.split(' ').nth(1).and_then(|status| status.parse().ok());
@@ -136,7 +139,8 @@ impl Connection {
             if line.is_empty() {
                 return Ok((status, headers));
             }
-            let colon = line.iter().position(|byte| *byte == b':').ok_or_else(|| broken("no header"))?;
+            let colon =
+                line.iter().position(|byte| *byte == b':').ok_or_else(|| broken("no header"))?;
             let name = String::from_utf8_lossy(&line[..colon]).to_lowercase();
             headers.push((name, line[colon + 1..].trim_ascii().to_vec()));
         }

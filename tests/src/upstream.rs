@@ -36,7 +36,7 @@ pub enum Answer {
     /// With a status, headers and a body.
     Http(u16, Vec<(String, String)>, Vec<u8>),
     /// As the inner one, but later.
-    After(Duration, Box<Answer>),
+    After(Duration, Box<Self>),
     /// Never; the connection stays open.
     Hang,
     /// By a reset.
@@ -93,7 +93,8 @@ impl Upstream {
                 if stop.load(Ordering::SeqCst) {
                     return;
                 }
-                let (log, handler, stop) = (Arc::clone(&log), Arc::clone(&handler), Arc::clone(&stop));
+                let (log, handler, stop) =
+                    (Arc::clone(&log), Arc::clone(&handler), Arc::clone(&stop));
                 let Ok(stream) = stream else { continue };
                 thread::spawn(move || serve(stream, &log, &*handler, &stop));
             }
@@ -203,7 +204,8 @@ fn line(reader: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
 fn write(stream: &mut TcpStream, answer: Answer, head: bool) -> bool {
     match answer {
         Answer::Http(status, headers, body) => {
-            let mut bytes = format!("HTTP/1.1 {status} Status\r\ncontent-length: {}\r\n", body.len());
+            let mut bytes =
+                format!("HTTP/1.1 {status} Status\r\ncontent-length: {}\r\n", body.len());
             for (name, value) in headers {
                 bytes.push_str(&format!("{name}: {value}\r\n"));
             }

@@ -87,7 +87,10 @@ pub(crate) struct CacheConfig {
 
 impl Default for CacheConfig {
     fn default() -> Self {
-        Self { entries: Entries(NonZeroUsize::MIN.saturating_add(1023)), ttl: Period::from_secs(300) }
+        Self {
+            entries: Entries(NonZeroUsize::MIN.saturating_add(1023)),
+            ttl: Period::from_secs(300),
+        }
     }
 }
 

@@ -61,7 +61,9 @@ impl Plugin for BasicAuth {
     fn new(config: Config, layers: &Layers<Settings>, birth: &Birth<'_>) -> Result<Self, Invalid> {
         let users = Users::new(&config, Self::NAME)?;
         for (place, scope) in layers.all() {
-            users.check(&scope.settings.allow).map_err(|error| error.within("allow").within(&place))?;
+            users
+                .check(&scope.settings.allow)
+                .map_err(|error| error.within("allow").within(&place))?;
         }
         let cache = &config.verified_cache;
         let slots = birth.slots(Self::NAME);

@@ -83,7 +83,10 @@ fn passwords_are_utf8() {
 fn no_credentials_get_the_challenge() {
     let outcome = bench(&config()).send(&[(":path", "/")]);
     assert_eq!(outcome.line(), refused("missing", ""));
-    assert_eq!(outcome.header("www-authenticate"), Some(r#"Basic realm="Example", charset="UTF-8""#));
+    assert_eq!(
+        outcome.header("www-authenticate"),
+        Some(r#"Basic realm="Example", charset="UTF-8""#)
+    );
 }
 
 #[test]
@@ -106,11 +109,22 @@ fn what_is_no_pair_in_strict_base64_is_malformed() {
     let no_colon = basic("carol");
     let control = basic("carol:a\u{0}b");
     let unpadded = basic("carol:carol:s!").trim_end_matches('=').to_owned();
-    for header in
-        ["Basic", "Basic   ", "Basic !!!!", "Basic YTpi=", "Basic YTpi YTpi", &long, &no_colon, &control, &unpadded]
-    {
+    for header in [
+        "Basic",
+        "Basic   ",
+        "Basic !!!!",
+        "Basic YTpi=",
+        "Basic YTpi YTpi",
+        &long,
+        &no_colon,
+        &control,
+        &unpadded,
+    ] {
         let off = "-authorization ";
-        check(header, &format!("401 gatehouse.basic-auth.malformed {off}#refused[reason=malformed]"));
+        check(
+            header,
+            &format!("401 gatehouse.basic-auth.malformed {off}#refused[reason=malformed]"),
+        );
     }
 }
 
@@ -143,11 +157,17 @@ fn the_first_colon_splits() {
 fn a_password_is_good_within_its_time() {
     let mut bench = bench(&config());
     bench.proxy.set_now(Timestamp::from_secs(1_790_000_000));
-    assert_eq!(send(&mut bench, &basic("dave:pässword")).line(), refused("not_yet_valid", "-authorization "));
+    assert_eq!(
+        send(&mut bench, &basic("dave:pässword")).line(),
+        refused("not_yet_valid", "-authorization ")
+    );
     bench.proxy.set_now(Timestamp::from_secs(1_811_807_999));
     assert_eq!(send(&mut bench, &basic("carol:carol:s")).line(), CAROL);
     bench.proxy.set_now(Timestamp::from_secs(1_811_808_000));
-    assert_eq!(send(&mut bench, &basic("carol:carol:s")).line(), refused("expired", "-authorization "));
+    assert_eq!(
+        send(&mut bench, &basic("carol:carol:s")).line(),
+        refused("expired", "-authorization ")
+    );
 }
 
 #[test]
@@ -196,7 +216,10 @@ fn a_remembered_credential_still_expires() {
     bench.proxy.set_now(Timestamp::from_secs(1_811_807_999));
     assert_eq!(send(&mut bench, &basic("carol:carol:s")).line(), CAROL);
     bench.proxy.pass(Duration::from_secs(1));
-    assert_eq!(send(&mut bench, &basic("carol:carol:s")).line(), refused("expired", "-authorization "));
+    assert_eq!(
+        send(&mut bench, &basic("carol:carol:s")).line(),
+        refused("expired", "-authorization ")
+    );
 }
 
 fn throttled(by: &str) -> Bench<BasicAuth> {
@@ -213,7 +236,10 @@ fn too_many_wrong_attempts_are_not_even_checked() {
     let statuses = ["carol:1", "dave:2", "carol:3"].map(|pair| status(&mut bench, pair));
     assert_eq!(statuses, [401, 401, 429]);
     let outcome = send(&mut bench, &basic("carol:carol:s"));
-    assert_eq!(outcome.line(), "429 gatehouse.basic-auth.throttled -authorization #refused[reason=throttled]");
+    assert_eq!(
+        outcome.line(),
+        "429 gatehouse.basic-auth.throttled -authorization #refused[reason=throttled]"
+    );
     assert_eq!(outcome.header("retry-after"), Some("60"));
     bench.proxy.pass(Duration::from_secs(60));
     assert_eq!(status(&mut bench, "carol:carol:s"), 200);
@@ -265,7 +291,12 @@ fn attempts_that_cannot_be_counted_are_refused() {
 fn a_deferred_verdict_leaves_evidence_and_lets_through() {
     let mut bench = bench(&with(json!({"verdict": "defer"})));
     let line = send(&mut bench, "Bearer x").line();
-    assert!(line.starts_with("continue #deferred[reason=other_scheme] gatehouse.evidence.basic-auth={\"refused\""), "{line}");
+    assert!(
+        line.starts_with(
+            "continue #deferred[reason=other_scheme] gatehouse.evidence.basic-auth={\"refused\""
+        ),
+        "{line}"
+    );
     let line = send(&mut bench, &basic("carol:carol:s")).line();
     let known = "gatehouse.evidence.basic-auth={\"scheme\":\"basic\"";
     assert!(line.contains(known) && !line.contains("x-auth-subject"), "{line}");
@@ -274,7 +305,10 @@ fn a_deferred_verdict_leaves_evidence_and_lets_through() {
 #[test]
 fn shadow_mode_counts_and_changes_nothing_for_the_upstream() {
     let mut bench = bench(&with(json!({"mode": "shadow"})));
-    assert_eq!(send(&mut bench, &basic("carol:x")).line(), "continue #shadow_refused[reason=wrong_password]");
+    assert_eq!(
+        send(&mut bench, &basic("carol:x")).line(),
+        "continue #shadow_refused[reason=wrong_password]"
+    );
 }
 
 #[test]
@@ -316,10 +350,7 @@ fn mistakes_in_the_configuration_are_named() {
         &json!({"htpasswd": "alice:secret"}),
         "htpasswd: line 1: what follows the colon is plain text or of an unknown format",
     );
-    refuse(
-        &json!({"users": [{"name": "a"}]}),
-        "users[0]: has either `hash` or `password`",
-    );
+    refuse(&json!({"users": [{"name": "a"}]}), "users[0]: has either `hash` or `password`");
     refuse(
         &json!({"users": [{"name": "a", "password": "p", "hash": "x"}]}),
         "users[0]: has either `hash` or `password`",
@@ -348,13 +379,20 @@ fn mistakes_in_the_configuration_are_named() {
         &json!({"users": [{"name": "a", "password": ["p"]}]}),
         "users[0].password: invalid type: sequence, expected a string",
     );
+}
+
+#[test]
+fn mistakes_in_the_settings_are_named() {
     refuse(&with(json!({"allow": {"users": ["caro"]}})), "allow.users[0]: there is no user `caro`");
     refuse(
         &with(json!({"rules": [{"match": {"paths": ["/"]}, "allow": {"groups": ["op"]}}]})),
         "rules[0].allow.groups[0]: no user is of the group `op`",
     );
     refuse(&with(json!({"realm": "a\nb"})), "realm: a realm is printable ASCII, and not empty");
-    refuse(&with(json!({"verified_cache": {"entries": 0}})), "verified_cache.entries: 0 is not from 1 to 65536");
+    refuse(
+        &with(json!({"verified_cache": {"entries": 0}})),
+        "verified_cache.entries: 0 is not from 1 to 65536",
+    );
     refuse(
         &with(json!({"throttle": {"failures": 0, "window": "1m"}})),
         "throttle.failures: invalid value: integer `0`, expected a nonzero u32",

@@ -33,7 +33,11 @@ impl Throttle {
     }
 
     /// Counts an attempt for the user of this name.
-    pub(crate) fn attempt<'a>(&'a self, name: &[u8], request: &Request<'a>) -> Result<Attempt<'a>, No> {
+    pub(crate) fn attempt<'a>(
+        &'a self,
+        name: &[u8],
+        request: &Request<'a>,
+    ) -> Result<Attempt<'a>, No> {
         let key = self.key(name, request);
         let (store, now) = (request.store(), request.now());
         let count = self.tally.add(store, &key, now).map_err(|_| No::Uncounted)?;

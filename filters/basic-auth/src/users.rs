@@ -81,7 +81,10 @@ impl Users {
         let groups: HashSet<_> = self.by_name.values().flat_map(|user| &user.groups).collect();
         for (index, name) in allow.users.iter().flat_map(|names| names.iter()).enumerate() {
             if !self.by_name.contains_key(name.as_bytes()) {
-                return Err(Invalid::at(format!("users[{index}]"), format!("there is no user `{name}`")));
+                return Err(Invalid::at(
+                    format!("users[{index}]"),
+                    format!("there is no user `{name}`"),
+                ));
             }
         }
         for (index, name) in allow.groups.iter().flat_map(|names| names.iter()).enumerate() {
@@ -144,7 +147,10 @@ impl<'a> Named<'a> {
     fn parse(entry: &'a UserEntry) -> Result<Self, Invalid> {
         let name = entry.name.clone();
         if name.is_empty() || name.contains(':') || name.chars().any(char::is_control) {
-            return Err(Invalid::at("name", "a name is not empty and has no colon or control character"));
+            return Err(Invalid::at(
+                "name",
+                "a name is not empty and has no colon or control character",
+            ));
         }
         let hash = match (&entry.hash, &entry.password) {
             (Some(hash), None) => PasswordHash::parse(hash.expose())
@@ -156,8 +162,15 @@ impl<'a> Named<'a> {
         if entry.not_before.zip(entry.not_after).is_some_and(|(from, until)| from >= until) {
             return Err(Invalid::at("not_after", "is not later than `not_before`"));
         }
-        if entry.groups.iter().any(|group| group.is_empty() || group.contains(|c: char| c == ',' || c.is_control())) {
-            return Err(Invalid::at("groups", "a group is not empty and has no comma or control character"));
+        if entry
+            .groups
+            .iter()
+            .any(|group| group.is_empty() || group.contains(|c: char| c == ',' || c.is_control()))
+        {
+            return Err(Invalid::at(
+                "groups",
+                "a group is not empty and has no comma or control character",
+            ));
         }
         Ok(Self { name, hash, entry: Some(entry) })
     }

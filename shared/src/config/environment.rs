@@ -152,7 +152,10 @@ mod tests {
     #[test]
     fn a_missing_variable_is_refused_by_name_and_path() {
         refuse("${MISSING}", "a[1]: the environment variable MISSING is not set");
-        refuse("${MISSING:?ask the operators}", "a[1]: the environment variable MISSING: ask the operators");
+        refuse(
+            "${MISSING:?ask the operators}",
+            "a[1]: the environment variable MISSING: ask the operators",
+        );
         refuse("${EMPTY:?}", "a[1]: the environment variable EMPTY is not set or empty");
     }
 

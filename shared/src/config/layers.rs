@@ -62,8 +62,11 @@ pub struct Layers<S> {
     top: Rc<Scope<S>>,
     written: Map<String, Value>,
     rules: Vec<Rule<S>>,
-    overrides: RefCell<HashMap<Override, Result<Rc<Scope<S>>, Invalid>>>,
+    overrides: RefCell<Overrides<S>>,
 }
+
+/// What was made of each kind of metadata, mistakes included.
+type Overrides<S> = HashMap<Override, Result<Rc<Scope<S>>, Invalid>>;
 
 struct Rule<S> {
     matcher: Matcher,
@@ -146,7 +149,10 @@ impl<S: DeserializeOwned> Layers<S> {
         }
         let made = self.lay_over(&key);
         if let Err(error) = &made {
-            log::error!("{}: metadata refused, and with it the requests it is for: {error}", self.filter);
+            log::error!(
+                "{}: metadata refused, and with it the requests it is for: {error}",
+                self.filter
+            );
         }
         if known.len() >= MOST_OVERRIDES {
             known.clear();
@@ -159,7 +165,9 @@ impl<S: DeserializeOwned> Layers<S> {
     fn lay_over(&self, key: &Override) -> Result<Rc<Scope<S>>, Invalid> {
         let mut place = "";
         let mut written = None;
-        for (bytes, name) in [(&key.virtual_host, "virtual_host_metadata"), (&key.route, "route_metadata")] {
+        for (bytes, name) in
+            [(&key.virtual_host, "virtual_host_metadata"), (&key.route, "route_metadata")]
+        {
             let metadata =
                 filter_metadata(bytes, self.filter).map_err(|why| Invalid::at(name, why))?;
             let Some(metadata) = metadata else { continue };
@@ -203,10 +211,8 @@ fn settings_fields<S: DeserializeOwned>() -> Vec<&'static str> {
 }
 
 fn scope<S: DeserializeOwned>(mut written: Map<String, Value>) -> Result<Scope<S>, Invalid> {
-    let common: Map<_, _> = field_names::<Common>()
-        .iter()
-        .filter_map(|name| written.remove_entry(*name))
-        .collect();
+    let common: Map<_, _> =
+        field_names::<Common>().iter().filter_map(|name| written.remove_entry(*name)).collect();
     let Common { mode, errors } = interpret(Value::Object(common))?;
     Ok(Scope { mode, errors, settings: interpret(Value::Object(written))? })
 }

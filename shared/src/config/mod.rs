@@ -144,10 +144,7 @@ mod tests {
 
     #[test]
     fn refuses_a_member_that_comes_twice() {
-        check(
-            r#"{"inner": [{"port": 1, "port": 2}]}"#,
-            "inner[0].port: comes twice",
-        );
+        check(r#"{"inner": [{"port": 1, "port": 2}]}"#, "inner[0].port: comes twice");
     }
 
     #[test]

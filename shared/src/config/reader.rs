@@ -122,7 +122,10 @@ struct Elements(std::iter::Enumerate<std::vec::IntoIter<Value>>);
 impl<'de> SeqAccess<'de> for Elements {
     type Error = Invalid;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Invalid> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Invalid> {
         let Some((index, value)) = self.0.next() else { return Ok(None) };
         seed.deserialize(Reader(value))
             .map(Some)
@@ -145,7 +148,10 @@ impl Members {
 impl<'de> MapAccess<'de> for Members {
     type Error = Invalid;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Invalid> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Invalid> {
         let Some((name, value)) = self.members.next() else { return Ok(None) };
         let key: StringDeserializer<Invalid> = name.clone().into_deserializer();
         let read = seed.deserialize(key).map(Some).map_err(|error| error.within(&name));

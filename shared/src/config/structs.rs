@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn a_struct_reads_like_the_json_it_was_written_as() {
-        let list = ListValue { values: vec![kind(Kind::BoolValue(true)), kind(Kind::NullValue(0))] };
+        let list =
+            ListValue { values: vec![kind(Kind::BoolValue(true)), kind(Kind::NullValue(0))] };
         let bytes = structure(vec![
             ("text", Kind::StringValue("x".into())),
             ("whole", Kind::NumberValue(5.0)),
@@ -104,11 +105,12 @@ mod tests {
 
     #[test]
     fn metadata_speaks_to_a_filter_by_name() {
-        let ours = structure(vec![("basic-auth", Kind::StructValue(structure(vec![(
-            "mode",
-            Kind::StringValue("off".into()),
-        )])))]);
-        let bytes = Metadata { filter_metadata: [("gatehouse".to_owned(), ours)].into() }.encode_to_vec();
+        let ours = structure(vec![(
+            "basic-auth",
+            Kind::StructValue(structure(vec![("mode", Kind::StringValue("off".into()))])),
+        )]);
+        let bytes =
+            Metadata { filter_metadata: [("gatehouse".to_owned(), ours)].into() }.encode_to_vec();
         let found = filter_metadata(&bytes, "basic-auth").unwrap().map(Value::Object);
         assert_eq!(found, Some(json!({"mode": "off"})));
         assert_eq!(filter_metadata(&bytes, "jwt-auth"), Ok(None));
@@ -118,7 +120,8 @@ mod tests {
     #[test]
     fn metadata_that_is_no_object_is_an_error() {
         let ours = structure(vec![("basic-auth", Kind::BoolValue(false))]);
-        let bytes = Metadata { filter_metadata: [("gatehouse".to_owned(), ours)].into() }.encode_to_vec();
+        let bytes =
+            Metadata { filter_metadata: [("gatehouse".to_owned(), ours)].into() }.encode_to_vec();
         assert_eq!(filter_metadata(&bytes, "basic-auth"), Err("is not an object".to_owned()));
         assert!(filter_metadata(b"\xff", "basic-auth").is_err());
     }

@@ -29,7 +29,9 @@ impl<'de> Deserialize<'de> for Period {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         match humantime::parse_duration(&text) {
-            Ok(Duration::ZERO) => Err(D::Error::custom("a period of zero; leave the field out instead")),
+            Ok(Duration::ZERO) => {
+                Err(D::Error::custom("a period of zero; leave the field out instead"))
+            }
             Ok(time) if time > LONGEST => {
                 Err(D::Error::custom(format!("`{text}` is longer than ten years")))
             }
@@ -121,7 +123,9 @@ mod tests {
 
     #[test]
     fn periods_are_written_with_their_unit() {
-        for (text, millis) in [("250ms", 250), ("10s", 10_000), ("1h30m", 5_400_000), ("1d", 86_400_000)] {
+        for (text, millis) in
+            [("250ms", 250), ("10s", 10_000), ("1h30m", 5_400_000), ("1d", 86_400_000)]
+        {
             let period: Period = from_value(json!(text)).unwrap();
             assert_eq!(period.duration(), Duration::from_millis(millis));
         }
@@ -129,7 +133,9 @@ mod tests {
 
     #[test]
     fn what_is_no_period_is_refused() {
-        for value in [json!("0s"), json!("10"), json!(10), json!("-1s"), json!(""), json!("20years")] {
+        for value in
+            [json!("0s"), json!("10"), json!(10), json!("-1s"), json!(""), json!("20years")]
+        {
             assert!(from_value::<Period>(value.clone()).is_err(), "{value}");
         }
     }

@@ -80,8 +80,15 @@ impl<'de> Deserialize<'de> for Matcher {
             routes: Option<NonEmpty<String>>,
             clusters: Option<NonEmpty<String>>,
         }
-        let Raw { hosts, paths, methods, headers, routes, clusters } = Raw::deserialize(deserializer)?;
-        let names = [hosts.is_some(), paths.is_some(), methods.is_some(), routes.is_some(), clusters.is_some()];
+        let Raw { hosts, paths, methods, headers, routes, clusters } =
+            Raw::deserialize(deserializer)?;
+        let names = [
+            hosts.is_some(),
+            paths.is_some(),
+            methods.is_some(),
+            routes.is_some(),
+            clusters.is_some(),
+        ];
         if headers.is_empty() && !names.contains(&true) {
             return Err(D::Error::custom(
                 "names nothing to match; what no rule names falls to the top level",
@@ -173,7 +180,11 @@ fn host_name(authority: &[u8]) -> &[u8] {
             let (host, port) = authority.split_at_checked(colon).unwrap_or((authority, b""));
             let is_port = port.iter().skip(1).all(u8::is_ascii_digit);
             // The colons of an address such as `[::1]` are within its brackets.
-            if is_port && !(host.starts_with(b"[") && !host.ends_with(b"]")) { host } else { authority }
+            if is_port && (!host.starts_with(b"[") || host.ends_with(b"]")) {
+                host
+            } else {
+                authority
+            }
         }
         None => authority,
     };
@@ -208,7 +219,15 @@ mod tests {
     #[test]
     fn hosts_are_compared_without_case_port_and_last_dot() {
         let rule = json!({"hosts": ["api.Example.com", "[::1]"]});
-        for name in ["api.example.com", "API.EXAMPLE.COM", "api.example.com:8443", "api.example.com.", "api.example.com.:80", "[::1]", "[::1]:80"] {
+        for name in [
+            "api.example.com",
+            "API.EXAMPLE.COM",
+            "api.example.com:8443",
+            "api.example.com.",
+            "api.example.com.:80",
+            "[::1]",
+            "[::1]:80",
+        ] {
             check(rule.clone(), &host(name), true);
         }
         for name in ["example.com", "xapi.example.com", "api.example.com.evil", "[::11]", ""] {

@@ -167,7 +167,13 @@ pub(super) fn send(reply: &Reply) -> imports::Outcome<()> {
     let headers = reply.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
     let grpc_status = reply.grpc_status.map_or(-1, i32::from);
     let details = &reply.details;
-    imports::send_local_response(reply.status, details, &reply.body, &write_pairs(headers), grpc_status)
+    imports::send_local_response(
+        reply.status,
+        details,
+        &reply.body,
+        &write_pairs(headers),
+        grpc_status,
+    )
 }
 
 /// Starts a call and says under which token its answer will come.

@@ -61,37 +61,86 @@ unsafe extern "C" {
     fn proxy_get_log_level(level: *mut u32) -> u32;
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
-    fn proxy_get_buffer_bytes(kind: u32, start: usize, most: usize, data: *mut *mut u8, len: *mut usize) -> u32;
+    fn proxy_get_buffer_bytes(
+        kind: u32,
+        start: usize,
+        most: usize,
+        data: *mut *mut u8,
+        len: *mut usize,
+    ) -> u32;
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, len: *mut usize) -> u32;
     fn proxy_get_header_map_value(
-        map: u32, name: *const u8, name_len: usize, data: *mut *mut u8, len: *mut usize,
+        map: u32,
+        name: *const u8,
+        name_len: usize,
+        data: *mut *mut u8,
+        len: *mut usize,
     ) -> u32;
     fn proxy_replace_header_map_value(
-        map: u32, name: *const u8, name_len: usize, value: *const u8, value_len: usize,
+        map: u32,
+        name: *const u8,
+        name_len: usize,
+        value: *const u8,
+        value_len: usize,
     ) -> u32;
     fn proxy_remove_header_map_value(map: u32, name: *const u8, name_len: usize) -> u32;
-    fn proxy_get_property(path: *const u8, path_len: usize, data: *mut *mut u8, len: *mut usize) -> u32;
-    fn proxy_set_property(path: *const u8, path_len: usize, value: *const u8, value_len: usize) -> u32;
+    fn proxy_get_property(
+        path: *const u8,
+        path_len: usize,
+        data: *mut *mut u8,
+        len: *mut usize,
+    ) -> u32;
+    fn proxy_set_property(
+        path: *const u8,
+        path_len: usize,
+        value: *const u8,
+        value_len: usize,
+    ) -> u32;
     fn proxy_get_shared_data(
-        key: *const u8, key_len: usize, data: *mut *mut u8, len: *mut usize, cas: *mut u32,
+        key: *const u8,
+        key_len: usize,
+        data: *mut *mut u8,
+        len: *mut usize,
+        cas: *mut u32,
     ) -> u32;
     fn proxy_set_shared_data(
-        key: *const u8, key_len: usize, value: *const u8, value_len: usize, cas: u32,
+        key: *const u8,
+        key_len: usize,
+        value: *const u8,
+        value_len: usize,
+        cas: u32,
     ) -> u32;
     fn proxy_set_effective_context(id: u32) -> u32;
     fn proxy_continue_stream(stream: u32) -> u32;
     fn proxy_send_local_response(
-        status: u32, details: *const u8, details_len: usize, body: *const u8, body_len: usize,
-        headers: *const u8, headers_len: usize, grpc_status: i32,
+        status: u32,
+        details: *const u8,
+        details_len: usize,
+        body: *const u8,
+        body_len: usize,
+        headers: *const u8,
+        headers_len: usize,
+        grpc_status: i32,
     ) -> u32;
     fn proxy_http_call(
-        cluster: *const u8, cluster_len: usize, headers: *const u8, headers_len: usize,
-        body: *const u8, body_len: usize, trailers: *const u8, trailers_len: usize,
-        timeout: u32, token: *mut u32,
+        cluster: *const u8,
+        cluster_len: usize,
+        headers: *const u8,
+        headers_len: usize,
+        body: *const u8,
+        body_len: usize,
+        trailers: *const u8,
+        trailers_len: usize,
+        timeout: u32,
+        token: *mut u32,
     ) -> u32;
     fn proxy_call_foreign_function(
-        name: *const u8, name_len: usize, argument: *const u8, argument_len: usize,
-        data: *mut *mut u8, len: *mut usize,
+        name: *const u8,
+        name_len: usize,
+        argument: *const u8,
+        argument_len: usize,
+        data: *mut *mut u8,
+        len: *mut usize,
     ) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_len: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, by: i64) -> u32;
@@ -268,8 +317,14 @@ pub fn send_local_response(
     // SAFETY: the addresses and lengths of a `str` and of slices.
     check(unsafe {
         proxy_send_local_response(
-            u32::from(status), details.as_ptr(), details.len(), body.as_ptr(), body.len(),
-            headers.as_ptr(), headers.len(), grpc_status,
+            u32::from(status),
+            details.as_ptr(),
+            details.len(),
+            body.as_ptr(),
+            body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            grpc_status,
         )
     })
 }
@@ -281,8 +336,16 @@ pub fn http_call(cluster: &str, headers: &[u8], body: &[u8], timeout: u32) -> Ou
     // SAFETY: the addresses and lengths of a `str` and of slices, and of a number of ours.
     check(unsafe {
         proxy_http_call(
-            cluster.as_ptr(), cluster.len(), headers.as_ptr(), headers.len(), body.as_ptr(), body.len(),
-            no_trailers.as_ptr(), no_trailers.len(), timeout, &raw mut token,
+            cluster.as_ptr(),
+            cluster.len(),
+            headers.as_ptr(),
+            headers.len(),
+            body.as_ptr(),
+            body.len(),
+            no_trailers.as_ptr(),
+            no_trailers.len(),
+            timeout,
+            &raw mut token,
         )
     })
     .map(|()| token)
@@ -293,7 +356,12 @@ pub fn call_foreign_function(name: &str, argument: &[u8]) -> Outcome<Vec<u8>> {
     // SAFETY: the addresses and lengths of a `str` and a slice, and of `read`'s own variables.
     read(|data, len| unsafe {
         proxy_call_foreign_function(
-            name.as_ptr(), name.len(), argument.as_ptr(), argument.len(), data, len,
+            name.as_ptr(),
+            name.len(),
+            argument.as_ptr(),
+            argument.len(),
+            data,
+            len,
         )
     })
 }

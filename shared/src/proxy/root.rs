@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::Action;
 use super::host::{self, Live, NotApplied, apply, note};
 use super::imports::{self, BufferType, HostError, MapType};
-use super::vm::{Calls, Caller};
+use super::vm::{Caller, Calls};
 use crate::config::Environment;
 use crate::driver::{Instance, Run, Step};
 use crate::effects::{Effect, Effects};
-use crate::hash::Spread;
 use crate::filter::{Answer, Background, Birth, CallFailure, Plugin};
+use crate::hash::Spread;
 use crate::reply::Reply;
 use crate::store::Store;
 use crate::view::{Exchange, Host, Map, Request, Response, parse_status};
@@ -125,7 +125,8 @@ impl<P: Plugin> Root for Rooted<P> {
     }
 
     fn response(&mut self, stream: u32) {
-        let (Some(instance), Some(state)) = (&mut self.instance, self.streams.get_mut(&stream)) else {
+        let (Some(instance), Some(state)) = (&mut self.instance, self.streams.get_mut(&stream))
+        else {
             return;
         };
         let mut effects = Effects::default();
@@ -138,7 +139,8 @@ impl<P: Plugin> Root for Rooted<P> {
     }
 
     fn log(&mut self, stream: u32) {
-        let (Some(instance), Some(state)) = (&mut self.instance, self.streams.get_mut(&stream)) else {
+        let (Some(instance), Some(state)) = (&mut self.instance, self.streams.get_mut(&stream))
+        else {
             return;
         };
         let mut effects = Effects::default();
@@ -147,7 +149,8 @@ impl<P: Plugin> Root for Rooted<P> {
     }
 
     fn answered(&mut self, stream: u32, ended: Ended, calls: &mut Calls<'_>) {
-        let (Some(instance), Some(state)) = (&mut self.instance, self.streams.get_mut(&stream)) else {
+        let (Some(instance), Some(state)) = (&mut self.instance, self.streams.get_mut(&stream))
+        else {
             return;
         };
         state.waits_for = None;
@@ -275,7 +278,10 @@ fn send(filter: &str, reply: &Reply) {
 /// A proxy should not send requests to a plugin whose configuration was refused.
 fn refuse_unconfigured(filter: &str) -> Action {
     let details = format!("gatehouse.{filter}.not_configured");
-    send(filter, &Reply { status: 503, details, headers: vec![], body: vec![], grpc_status: Some(14) });
+    send(
+        filter,
+        &Reply { status: 503, details, headers: vec![], body: vec![], grpc_status: Some(14) },
+    );
     Action::Pause
 }
 

@@ -46,7 +46,9 @@ fn main() {
     let mut costs = vec![Vec::new(); variants.len()];
     for round in 1..=rounds {
         let envoys: Vec<_> = variants.iter().map(|variant| variant.setup.start()).collect();
-        envoys.iter().for_each(|envoy| drop(cost(envoy, requests / 2)));
+        for envoy in &envoys {
+            cost(envoy, requests / 2);
+        }
         for (envoy, costs) in envoys.iter().zip(&mut costs) {
             costs.push(cost(envoy, requests));
         }
@@ -73,14 +75,16 @@ fn variants() -> Vec<Variant> {
         // `htpasswd -nbs carol s`
         "users": {"inline_string": "carol:{SHA}oPFJCiDQIRyZe0S8NX4Zct6riuM="},
     }});
-    let start = |name, target, setup: Setup| {
-        Variant { name, target, setup: setup.workers(1) }
-    };
+    let start = |name, target, setup: Setup| Variant { name, target, setup: setup.workers(1) };
     vec![
         start("no filter", None, Setup::new()),
         start("native basic_auth", None, Setup::new().native(native)),
         start("empty", None, Setup::new().filter("empty", json!({}))),
-        start("health-shortcut, another path", Some(1.0), Setup::new().filter("health-shortcut", probes)),
+        start(
+            "health-shortcut, another path",
+            Some(1.0),
+            Setup::new().filter("health-shortcut", probes),
+        ),
         start("basic-auth, cached credential", Some(3.0), Setup::new().filter("basic-auth", users)),
     ]
 }
@@ -118,7 +122,13 @@ fn report(variants: &[Variant], costs: &[Vec<f64>], rounds: u32, requests: u32) 
             Some(target) => format!("ABOVE its target of {target}"),
             None => String::new(),
         };
-        println!("{:32} {:7.2} {:>22} {:>22}  {verdict}", variant.name, all[1], text(above_none), text(above_empty));
+        println!(
+            "{:32} {:7.2} {:>22} {:>22}  {verdict}",
+            variant.name,
+            all[1],
+            text(above_none),
+            text(above_empty)
+        );
         rows.push(json!({
             "variant": variant.name, "cpu": all, "above_no_filter": above_none,
             "above_empty": above_empty, "target_above_empty": variant.target,
@@ -140,7 +150,10 @@ fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
 
 fn machine() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|line| line.strip_prefix("model name\t: ")).unwrap_or("an unknown CPU");
+    let model = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name\t: "))
+        .unwrap_or("an unknown CPU");
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     format!("{model}, {cores} cores, Envoy {}", envoy_version())
 }
@@ -148,6 +161,8 @@ fn machine() -> String {
 fn envoy_version() -> String {
     let program = std::env::var("ENVOY").unwrap_or_else(|_| "envoy".to_owned());
     let output = Command::new(program).arg("--version").output();
-    let said = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let said = output
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        .unwrap_or_default();
     said.split('/').rev().nth(3).unwrap_or("of an unknown version").to_owned()
 }

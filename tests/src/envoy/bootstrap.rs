@@ -54,7 +54,10 @@ impl Setup {
     /// A built module, its configuration as YAML in a bootstrap is handed over.
     #[must_use]
     pub fn filter_of_struct(self, name: &str, config: Value) -> Self {
-        self.native(wasm(name, json!({"@type": "type.googleapis.com/google.protobuf.Struct", "value": config})))
+        self.native(wasm(
+            name,
+            json!({"@type": "type.googleapis.com/google.protobuf.Struct", "value": config}),
+        ))
     }
 
     /// Any HTTP filter.
@@ -80,7 +83,10 @@ impl Setup {
     /// A cluster of one host, or of none.
     #[must_use]
     pub fn cluster(mut self, name: &str, address: Option<SocketAddr>) -> Self {
-        let hosts: Vec<_> = address.iter().map(|address| json!({"endpoint": {"address": socket(*address)}})).collect();
+        let hosts: Vec<_> = address
+            .iter()
+            .map(|address| json!({"endpoint": {"address": socket(*address)}}))
+            .collect();
         let endpoints = if hosts.is_empty() { json!([]) } else { json!([{"lb_endpoints": hosts}]) };
         self.clusters.push(json!({
             "name": name,

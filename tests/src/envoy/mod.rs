@@ -13,6 +13,7 @@
 mod bootstrap;
 mod process;
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -152,7 +153,8 @@ impl Envoy {
     /// What shows that a VM did not survive.
     fn failures(&self) -> Vec<String> {
         let reloads = self.stats(".vm_reload").into_iter().filter(|(_, count)| *count > 0);
-        let mut failures: Vec<_> = reloads.map(|(name, count)| format!("{name}: {count}")).collect();
+        let mut failures: Vec<_> =
+            reloads.map(|(name, count)| format!("{name}: {count}")).collect();
         let log = self.log();
         let trapped = |line: &&str| TRAPS.iter().any(|trap| line.contains(trap));
         failures.extend(log.lines().filter(trapped).map(str::to_owned));
@@ -164,9 +166,11 @@ impl Drop for Envoy {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let log = self.log();
-            let last: Vec<_> = log.lines().rev().take(40).collect();
-            eprintln!("the end of Envoy's log:");
-            last.iter().rev().for_each(|line| eprintln!("  {line}"));
+            let mut last: Vec<_> = log.lines().rev().take(40).collect();
+            last.push("the end of Envoy's log:");
+            last.reverse();
+            // A test's own output, shown where it fails.
+            let _ = writeln!(std::io::stderr(), "{}", last.join("\n  "));
             return;
         }
         let failures = if self.may_fail { Vec::new() } else { self.failures() };

@@ -32,7 +32,8 @@ impl Process {
     pub(super) fn start(bootstrap: &Value, workers: u32) -> Self {
         let folder = write(bootstrap);
         let path = folder.path().display().to_string();
-        let container = format!("gatehouse-{}", folder.path().file_name().unwrap().to_string_lossy());
+        let container =
+            format!("gatehouse-{}", folder.path().file_name().unwrap().to_string_lossy());
         let program = program();
         let mut command = program.command(&folder, &container);
         command.args(["-c", &format!("{path}/bootstrap.json"), "--disable-hot-restart"]);
@@ -96,7 +97,8 @@ impl Process {
     pub(super) fn memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("a status");
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
-        line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number") * 1024
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number")
+            * 1024
     }
 
     pub(super) fn stop(&mut self) {
@@ -146,7 +148,16 @@ impl Program {
             Self::Docker => {
                 let mount = |path: &Path| format!("{0}:{0}", path.display());
                 let mut command = Command::new("docker");
-                command.args(["run", "--rm", "--network", "host", "--user", "root", "--name", container]);
+                command.args([
+                    "run",
+                    "--rm",
+                    "--network",
+                    "host",
+                    "--user",
+                    "root",
+                    "--name",
+                    container,
+                ]);
                 command.args(["-v", &mount(folder.path()), "-v", &mount(top()), IMAGE, "envoy"]);
                 command
             }

@@ -16,7 +16,7 @@ struct Settings {
 }
 
 fn layers(config: Value) -> Result<Layers<Settings>, Invalid> {
-    let Value::Object(object) = config else { unreachable!() };
+    let Value::Object(object) = config else { panic!("an object") };
     Layers::split("test", object, &["users"]).map(|(layers, _)| layers)
 }
 
@@ -37,7 +37,10 @@ fn metadata(ours: &Value) -> Vec<u8> {
     Metadata { filter_metadata: [("gatehouse".to_owned(), gatehouse)].into() }.encode_to_vec()
 }
 
-fn scope_of(layers: &Layers<Settings>, proxy: &Proxy) -> Result<(Mode, String, bool), &'static str> {
+fn scope_of(
+    layers: &Layers<Settings>,
+    proxy: &Proxy,
+) -> Result<(Mode, String, bool), &'static str> {
     let scope = layers.scope(&Request::new(proxy)).map_err(|refusal| refusal.reason())?;
     Ok((scope.mode, scope.settings.realm.clone(), scope.settings.strict))
 }
@@ -78,7 +81,10 @@ fn an_ambiguous_path_is_refused_where_rules_look_at_paths() {
 fn metadata_goes_over_rules_and_the_route_over_the_virtual_host() {
     let layers = two_rules();
     let proxy = Proxy::with_request(&[(":path", "/a")]);
-    proxy.set_property(&["xds", "virtual_host_metadata"], &metadata(&json!({"realm": "host", "mode": "shadow"})));
+    proxy.set_property(
+        &["xds", "virtual_host_metadata"],
+        &metadata(&json!({"realm": "host", "mode": "shadow"})),
+    );
     assert_eq!(scope_of(&layers, &proxy), Ok((Mode::Shadow, "host".into(), true)));
     proxy.set_property(&["xds", "route_metadata"], &metadata(&json!({"realm": "route"})));
     assert_eq!(scope_of(&layers, &proxy), Ok((Mode::Shadow, "route".into(), true)));
@@ -120,8 +126,14 @@ fn however_many_overrides_there_are_memory_is_bounded() {
 
 #[test]
 fn mistakes_are_refused_with_their_path() {
-    refuse(json!({"relm": "x"}), "relm: unknown field; known are mode, errors, realm, strict, users");
-    refuse(json!({"mode": "of"}), "mode: unknown variant `of`, expected one of `enforce`, `shadow`, `off`");
+    refuse(
+        json!({"relm": "x"}),
+        "relm: unknown field; known are mode, errors, realm, strict, users",
+    );
+    refuse(
+        json!({"mode": "of"}),
+        "mode: unknown variant `of`, expected one of `enforce`, `shadow`, `off`",
+    );
     refuse(json!({"rules": []}), "rules: not a list of at least one rule");
     refuse(json!({"rules": [{}]}), "rules[0]: missing field `match`");
     refuse(json!({"rules": [5]}), "rules[0]: not an object");

@@ -61,7 +61,12 @@ impl Plugin for Ask {
         }
     }
 
-    fn on_background_answer(&mut self, id: u32, answer: &Answer<'_>, background: &mut Background<'_>) {
+    fn on_background_answer(
+        &mut self,
+        id: u32,
+        answer: &Answer<'_>,
+        background: &mut Background<'_>,
+    ) {
         let ended = if matches!(answer, Answer::Response { .. }) { "answered" } else { "failed" };
         if id == 7 {
             background.effects.count_by("background", "end", ended);
@@ -94,7 +99,8 @@ impl Filter for Asking {
         };
         effects.remove_request_header(Rc::from("x-ask"));
         let (cluster, path) = whom.split_once('/').unwrap_or((&whom, ""));
-        let mut call = Call::get(cluster, "ask", format!("/{path}"), plugin.config.timeout.duration());
+        let mut call =
+            Call::get(cluster, "ask", format!("/{path}"), plugin.config.timeout.duration());
         call.max_body = 64;
         self.call = Some(call.clone());
         self.asked = 1;
@@ -117,10 +123,16 @@ impl Filter for Asking {
             }
             Answer::Response { status: 202, .. } => {
                 self.asked = self.asked.saturating_add(1);
-                self.call.clone().map_or_else(|| Flow::Refuse(Refusal::forbidden("lost")), Flow::Wait)
+                self.call
+                    .clone()
+                    .map_or_else(|| Flow::Refuse(Refusal::forbidden("lost")), Flow::Wait)
             }
-            Answer::Response { status: 503, .. } => Flow::Refuse(Refusal::unavailable("status_503")),
-            Answer::Response { status: 504, .. } => Flow::Refuse(Refusal::unavailable("status_504")),
+            Answer::Response { status: 503, .. } => {
+                Flow::Refuse(Refusal::unavailable("status_503"))
+            }
+            Answer::Response { status: 504, .. } => {
+                Flow::Refuse(Refusal::unavailable("status_504"))
+            }
             Answer::Response { .. } => Flow::Refuse(Refusal::forbidden("denied")),
             Answer::Failed(failure) => Flow::Refuse(Refusal::unavailable(match failure {
                 CallFailure::Rejected => "rejected",
@@ -132,7 +144,8 @@ impl Filter for Asking {
     }
 
     fn on_response(&mut self, _: &mut Ask, _: &Response<'_>, effects: &mut Effects) {
-        effects.set_response_header(Rc::from("x-asked"), Rc::from(self.asked.to_string().as_bytes()));
+        effects
+            .set_response_header(Rc::from("x-asked"), Rc::from(self.asked.to_string().as_bytes()));
     }
 
     fn on_log(&mut self, _: &mut Ask, _: &Exchange<'_>, effects: &mut Effects) {

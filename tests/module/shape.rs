@@ -1,0 +1,82 @@
+//! What every built module is like from outside: what it asks of the proxy, what it is asked, how
+//! large it is.
+
+use tests::host::{exports_of, imports_of, size_of};
+use tests::modules::filters;
+
+/// All that a module may import. Whoever adds to it lets every module do more to its proxy.
+const IMPORTS: [&str; 24] = [
+    "env.proxy_call_foreign_function",
+    "env.proxy_continue_stream",
+    "env.proxy_define_metric",
+    "env.proxy_get_buffer_bytes",
+    "env.proxy_get_current_time_nanoseconds",
+    "env.proxy_get_header_map_pairs",
+    "env.proxy_get_header_map_value",
+    "env.proxy_get_log_level",
+    "env.proxy_get_property",
+    "env.proxy_get_shared_data",
+    "env.proxy_http_call",
+    "env.proxy_increment_metric",
+    "env.proxy_log",
+    "env.proxy_remove_header_map_value",
+    "env.proxy_replace_header_map_value",
+    "env.proxy_send_local_response",
+    "env.proxy_set_effective_context",
+    "env.proxy_set_property",
+    "env.proxy_set_shared_data",
+    "env.proxy_set_tick_period_milliseconds",
+    "wasi_snapshot_preview1.environ_get",
+    "wasi_snapshot_preview1.environ_sizes_get",
+    "wasi_snapshot_preview1.fd_write",
+    "wasi_snapshot_preview1.random_get",
+];
+
+/// What ends a program: where Rust panics, which a module of ours does not.
+const END: &str = "wasi_snapshot_preview1.proc_exit";
+
+/// The callbacks of a filter that looks at requests alone. Envoy calls each that there is.
+const EXPORTS: [&str; 9] = [
+    "proxy_abi_version_0_2_1",
+    "proxy_on_configure",
+    "proxy_on_context_create",
+    "proxy_on_delete",
+    "proxy_on_http_call_response",
+    "proxy_on_memory_allocate",
+    "proxy_on_request_headers",
+    "proxy_on_tick",
+    "proxy_on_vm_start",
+];
+
+/// The largest that a module may be.
+const BUDGET: usize = 400 * 1024;
+
+#[test]
+fn a_module_imports_what_is_allowed_and_no_more() {
+    for name in filters() {
+        let imports = imports_of(&name).unwrap();
+        let others: Vec<_> = imports
+            .iter()
+            .filter(|import| !IMPORTS.contains(&import.as_str()) && *import != END)
+            .collect();
+        assert!(others.is_empty(), "{name}: {others:?}");
+    }
+}
+
+#[test]
+fn a_module_exports_the_callbacks_that_it_needs_and_no_more() {
+    for name in filters() {
+        let mut exports = exports_of(&name).unwrap();
+        exports.retain(|export| export.starts_with("proxy_"));
+        exports.sort();
+        assert_eq!(exports, EXPORTS, "{name}");
+    }
+}
+
+#[test]
+fn a_module_stays_within_its_budget() {
+    for name in filters() {
+        let size = usize::try_from(size_of(&name).unwrap()).unwrap();
+        assert!(size <= BUDGET, "{name}: {size} bytes are more than {BUDGET}");
+    }
+}
