@@ -60,7 +60,7 @@ fn paths(c: &mut Criterion) {
 
 fn verified(c: &mut Criterion) {
     let entries = NonZeroUsize::MIN.saturating_add(1023);
-    let mut cache = Verified::new([7; 32], entries, Duration::from_secs(300));
+    let mut cache = Verified::new([7; 16], entries, Duration::from_secs(300));
     let now = Timestamp::from_secs(1_800_000_000);
     let credential = b"Y2Fyb2w6Y2Fyb2w6cw==";
     cache.remember(cache.fingerprint(credential), (), now);

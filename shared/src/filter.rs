@@ -68,7 +68,7 @@ pub struct Birth<'a> {
     /// The name that the proxy's configuration gives the plugin.
     pub name: &'a str,
     /// Bytes that nobody can guess, drawn for this plugin on this worker.
-    pub secret: [u8; 32],
+    pub secret: [u8; 16],
     /// The time now.
     pub now: Timestamp,
 }

@@ -206,7 +206,7 @@ impl<P: Plugin> Bench<P> {
     /// The same with an environment.
     pub fn configure_in(config: &Value, environment: &Environment) -> Result<Self, Invalid> {
         let proxy = Proxy::default();
-        let birth = Birth { name: "test", secret: [7; 32], now: proxy.now() };
+        let birth = Birth { name: "test", secret: [7; 16], now: proxy.now() };
         let instance = Instance::configure(config.to_string().as_bytes(), environment, &birth)?;
         Ok(Self { proxy, instance })
     }

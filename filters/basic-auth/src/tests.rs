@@ -344,7 +344,7 @@ fn refuse(config: &Value, message: &str) {
 fn mistakes_in_the_configuration_are_named() {
     refuse(&json!({}), "nobody can log in: `htpasswd` and `users` name no user");
     refuse(&json!({"htpasswd": ""}), "nobody can log in: `htpasswd` and `users` name no user");
-    refuse(&json!({"users": []}), "users: an empty list; leave the field out instead");
+    refuse(&json!({"users": []}), "users: a list of at least one, and this one is empty");
     refuse(&json!({"htpasswd": "alice"}), "htpasswd: line 1: has no colon");
     refuse(
         &json!({"htpasswd": "alice:secret"}),

@@ -108,7 +108,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for NonEmpty<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let list = Vec::deserialize(deserializer)?;
         if list.is_empty() {
-            return Err(D::Error::custom("an empty list; leave the field out instead"));
+            return Err(D::Error::custom("a list of at least one, and this one is empty"));
         }
         Ok(Self(list))
     }

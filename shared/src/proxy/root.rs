@@ -211,7 +211,7 @@ fn configure<P: Plugin>() -> Result<Instance<P>, String> {
         Err(error) => return Err(format!("the proxy does not hand it over: {error:?}")),
     };
     let name = Live.property(&["plugin_name"]).ok().flatten().unwrap_or_default();
-    let mut secret = [0; 32];
+    let mut secret = [0; 16];
     Live.random(&mut secret).map_err(|_| "the proxy gives no randomness".to_owned())?;
     let birth = Birth { name: &String::from_utf8_lossy(&name), secret, now: Live.now() };
     Instance::configure(&bytes, &environment(), &birth).map_err(|error| error.to_string())

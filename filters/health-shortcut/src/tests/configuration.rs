@@ -25,7 +25,7 @@ fn refuse_dependency(more: Value, message: &str) {
 #[test]
 fn a_configuration_without_endpoints_is_refused() {
     refuse(&json!({}), "missing field `endpoints`");
-    refuse(&json!({"endpoints": []}), "endpoints: an empty list; leave the field out instead");
+    refuse(&json!({"endpoints": []}), "endpoints: a list of at least one, and this one is empty");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::*;
 /// Another worker of the same proxy, with this configuration.
 fn worker(config: &Value, secret: u8) -> Instance<HealthShortcut> {
     let now = shared::time::Timestamp::from_secs(1_800_000_100);
-    let birth = Birth { name: "test", secret: [secret; 32], now };
+    let birth = Birth { name: "test", secret: [secret; 16], now };
     Instance::configure(config.to_string().as_bytes(), &Environment::default(), &birth).unwrap()
 }
 

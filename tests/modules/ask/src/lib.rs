@@ -6,24 +6,31 @@
 //! 2. An answer of 200 lets the request go on, with the answer's body in `x-answer`.
 //! 3. An answer of 202 asks again.
 //! 4. Any other answer refuses with 403, and so on with 503 where there is no answer.
-//! 5. Every response carries `x-asked`, every exchange that ends is counted.
+//! 5. One of the workers asks the cluster `background` at every tick.
+//! 6. Every response carries `x-asked`, every exchange that ends is counted.
 
 #![forbid(unsafe_code)]
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use shared::config::{Invalid, Layers, Period, Scope};
 use shared::effects::Effects;
 use shared::filter::{Answer, Background, Birth, Call, CallFailure, Filter, Flow, Plugin};
 use shared::headers::Sole;
+use shared::lease;
 use shared::reply::Refusal;
 use shared::view::{Exchange, Request, Response};
+
+/// How long a worker that asks in the background keeps the others from it.
+const TERM: Duration = Duration::from_secs(1);
 
 /// The plugin.
 #[derive(Debug)]
 pub struct Ask {
     config: Config,
+    holder: u64,
 }
 
 /// What is configured once.
@@ -46,16 +53,18 @@ impl Plugin for Ask {
     type Settings = Settings;
     type Filter = Asking;
 
-    fn new(config: Config, _: &Layers<Settings>, _: &Birth<'_>) -> Result<Self, Invalid> {
-        Ok(Self { config })
+    fn new(config: Config, _: &Layers<Settings>, birth: &Birth<'_>) -> Result<Self, Invalid> {
+        let holder = birth.secret.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        Ok(Self { config, holder })
     }
 
-    fn tick(&self) -> Option<std::time::Duration> {
-        Some(std::time::Duration::from_millis(100))
+    fn tick(&self) -> Option<Duration> {
+        Some(Duration::from_millis(100))
     }
 
     fn on_tick(&mut self, background: &mut Background<'_>) {
-        if let Some(cluster) = &self.config.background {
+        let Some(cluster) = &self.config.background else { return };
+        if lease::take(background.store, "gatehouse/ask/lease", self.holder, TERM, background.now) {
             let call = Call::get(cluster, "ask", "/background", self.config.timeout.duration());
             background.call(7, call);
         }
