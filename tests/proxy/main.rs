@@ -12,6 +12,7 @@
 
 mod basic_auth;
 mod configuration;
+mod harness;
 mod health_shortcut;
 mod hostile;
 mod waiting;

@@ -113,6 +113,28 @@ impl Connection {
         self.read(&request.method)
     }
 
+    /// Sends bytes as they are, a part of a request or none at all.
+    pub fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.get_mut().write_all(bytes)
+    }
+
+    /// The bytes that come next, as they are; an error where fewer come.
+    pub fn receive_bytes(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; count];
+        self.0.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Reads the answer to bytes that were sent, as that of a GET.
+    pub fn receive(&mut self) -> io::Result<Response> {
+        self.read("GET")
+    }
+
+    /// Breaks the connection off with a reset.
+    pub fn reset(self) {
+        socket2::SockRef::from(self.0.get_ref()).set_linger(Some(Duration::ZERO)).expect("set");
+    }
+
     fn read(&mut self, method: &str) -> io::Result<Response> {
         loop {
             let (status, headers) = self.read_head()?;
@@ -188,6 +210,12 @@ impl Response {
     pub fn header(&self, name: &str) -> Option<String> {
         let found = self.headers.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+    }
+
+    /// All values of a header.
+    pub fn all(&self, name: &str) -> Vec<&[u8]> {
+        let found = self.headers.iter().filter(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_slice()).collect()
     }
 
     /// The body as text.

@@ -1,13 +1,18 @@
 //! A small real HTTP/1.1 server: it keeps every request as it came, and answers as it is told,
-//! well or badly.
+//! well or badly. And addresses where there is no server: [`Refusing`] and [`Silent`].
+
+mod absent;
+mod wire;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::BufReader;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
+
+pub use absent::{Refusing, Silent};
 
 /// A request as it came.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +23,8 @@ pub struct Received {
     pub target: String,
     /// All headers in their order, names in lower case.
     pub headers: Vec<(String, Vec<u8>)>,
+    /// The bytes of the head, from the method to the empty line.
+    pub head: Vec<u8>,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -27,6 +34,12 @@ impl Received {
     pub fn header(&self, name: &str) -> Option<String> {
         let found = self.headers.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+    }
+
+    /// All values of a header.
+    pub fn all(&self, name: &str) -> Vec<&[u8]> {
+        let found = self.headers.iter().filter(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_slice()).collect()
     }
 }
 
@@ -39,8 +52,12 @@ pub enum Answer {
     After(Duration, Box<Self>),
     /// Never; the connection stays open.
     Hang,
+    /// With a pause before each byte.
+    Slowly(Duration, Box<Self>),
     /// By a reset.
     Reset,
+    /// With a status and a part of the body, and then a reset.
+    Torn,
     /// With bytes that are no HTTP.
     Garbage,
 }
@@ -148,86 +165,15 @@ impl Drop for Upstream {
 fn serve(stream: TcpStream, log: &Mutex<Vec<Received>>, handler: &Handler, ended: &AtomicBool) {
     let _ = stream.set_nodelay(true);
     let mut reader = BufReader::new(stream);
-    while let Some(request) = read(&mut reader) {
+    while let Some(request) = wire::read(&mut reader) {
         if ended.load(Ordering::SeqCst) {
             return;
         }
         let answer = handler(&request);
         let head = request.method == "HEAD";
         log.lock().expect("not poisoned").push(request);
-        if !write(reader.get_mut(), answer, head) {
+        if !wire::write(reader.get_mut(), answer, head) {
             return;
-        }
-    }
-}
-
-fn read(reader: &mut BufReader<TcpStream>) -> Option<Received> {
-    let first = line(reader)?;
-    let first = String::from_utf8_lossy(&first).into_owned();
-    let mut words = first.split(' ');
-    let mut request = Received {
-        method: words.next()?.to_owned(),
-        target: words.next()?.to_owned(),
-        ..Received::default()
-    };
-    loop {
-        let header = line(reader)?;
-        if header.is_empty() {
-            break;
-        }
-        let colon = header.iter().position(|byte| *byte == b':')?;
-        let name = String::from_utf8_lossy(&header[..colon]).to_lowercase();
-        request.headers.push((name, header[colon + 1..].trim_ascii().to_vec()));
-    }
-    if let Some(length) = request.header("content-length").and_then(|length| length.parse().ok()) {
-        reader.take(length).read_to_end(&mut request.body).ok()?;
-    } else if request.header("transfer-encoding").is_some() {
-        while let Some(size) = line(reader) {
-            let size = u64::from_str_radix(&String::from_utf8_lossy(&size), 16).ok()?;
-            reader.take(size).read_to_end(&mut request.body).ok()?;
-            line(reader)?;
-            if size == 0 {
-                break;
-            }
-        }
-    }
-    Some(request)
-}
-
-fn line(reader: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
-    let mut line = Vec::new();
-    reader.read_until(b'\n', &mut line).ok()?;
-    (line.pop() == Some(b'\n')).then(|| line.trim_ascii_end().to_vec())
-}
-
-/// Whether the connection can be used again.
-fn write(stream: &mut TcpStream, answer: Answer, head: bool) -> bool {
-    match answer {
-        Answer::Http(status, headers, body) => {
-            let mut bytes =
-                format!("HTTP/1.1 {status} Status\r\ncontent-length: {}\r\n", body.len());
-            for (name, value) in headers {
-                bytes.push_str(&format!("{name}: {value}\r\n"));
-            }
-            let body = if head { Vec::new() } else { body };
-            stream.write_all(&[bytes.as_bytes(), b"\r\n", &body].concat()).is_ok()
-        }
-        Answer::After(time, answer) => {
-            thread::sleep(time);
-            write(stream, *answer, head)
-        }
-        Answer::Hang => {
-            // Until the other side has had enough.
-            let _ = stream.read(&mut [0]);
-            false
-        }
-        Answer::Reset => {
-            let _ = socket2::SockRef::from(&*stream).set_linger(Some(Duration::ZERO));
-            false
-        }
-        Answer::Garbage => {
-            let _ = stream.write_all(b"\x00\xff this is no HTTP\r\n\r\n");
-            false
         }
     }
 }

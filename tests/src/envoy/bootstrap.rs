@@ -5,12 +5,9 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 
 use super::Envoy;
-use super::process;
-use crate::modules::module;
+use super::parts::{access_log, merge, socket, wasm};
+use super::process::{self, Config};
 use crate::upstream::Upstream;
-
-/// The file of the access log.
-pub(super) const ACCESS_LOG: &str = "access.log";
 
 /// What an Envoy is to be.
 #[derive(Clone, Debug)]
@@ -20,6 +17,7 @@ pub struct Setup {
     routes: Vec<Value>,
     virtual_host: Value,
     connection_manager: Value,
+    log_fields: Value,
     workers: u32,
     may_fail: bool,
 }
@@ -32,6 +30,7 @@ impl Default for Setup {
             routes: Vec::new(),
             virtual_host: json!({}),
             connection_manager: json!({}),
+            log_fields: json!({}),
             workers: 2,
             may_fail: false,
         }
@@ -67,7 +66,8 @@ impl Setup {
         self
     }
 
-    /// The filter added last, its plugin's configuration changed.
+    /// The filter added last, its `PluginConfig` changed: `failure_policy`, `vm_config.vm_id`,
+    /// `vm_config.environment_variables` and all the rest.
     #[must_use]
     pub fn with_plugin(mut self, change: impl FnOnce(&mut Value)) -> Self {
         change(&mut self.filters.last_mut().expect("a filter")["typed_config"]["config"]);
@@ -114,7 +114,22 @@ impl Setup {
     /// Fields of the connection manager.
     #[must_use]
     pub fn connection_manager(mut self, fields: Value) -> Self {
-        self.connection_manager = fields;
+        merge(&mut self.connection_manager, &fields);
+        self
+    }
+
+    /// CONNECT is allowed, and goes on to the upstream as it is.
+    #[must_use]
+    pub fn connect(self) -> Self {
+        let route = json!({"match": {"connect_matcher": {}}, "route": {"cluster": "upstream"}});
+        self.connection_manager(json!({"upgrade_configs": [{"upgrade_type": "CONNECT"}]}))
+            .route(route)
+    }
+
+    /// One more field of each line of the access log, such as `%FILTER_STATE(wasm.x:PLAIN)%`.
+    #[must_use]
+    pub fn log_field(mut self, name: &str, format: &str) -> Self {
+        self.log_fields[name] = json!(format);
         self
     }
 
@@ -142,7 +157,7 @@ impl Setup {
     /// # Panics
     /// Where it accepts it.
     pub fn refusal(&self) -> String {
-        process::refusal(&self.bootstrap()).expect("Envoy accepts the configuration")
+        process::refusal(&Config::Json(&self.bootstrap())).expect("Envoy accepts the configuration")
     }
 
     /// What becomes of the plugin's configuration: the line that says why it is refused.
@@ -180,7 +195,7 @@ impl Setup {
             "stat_prefix": "main",
             "codec_type": "AUTO",
             "http_filters": filters,
-            "access_log": [access_log()],
+            "access_log": [access_log(&self.log_fields)],
             "route_config": {"virtual_hosts": [self.host()]},
         });
         merge(&mut http, &self.connection_manager);
@@ -198,56 +213,5 @@ impl Setup {
         let mut host = json!({"name": "all", "domains": ["*"], "routes": routes});
         merge(&mut host, &self.virtual_host);
         host
-    }
-}
-
-/// A filter that is a built module.
-pub fn wasm(name: &str, configuration: Value) -> Value {
-    json!({
-        "name": name,
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
-            "config": {
-                "name": name,
-                "failure_policy": "FAIL_RELOAD",
-                "configuration": configuration,
-                "vm_config": {
-                    "vm_id": name,
-                    "runtime": "envoy.wasm.runtime.v8",
-                    "code": {"local": {"filename": module(name)}},
-                },
-            },
-        },
-    })
-}
-
-fn access_log() -> Value {
-    let state = |name: &str| format!("%FILTER_STATE(wasm.gatehouse.{name}:PLAIN)%");
-    json!({
-        "name": "access",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
-            "path": format!("{{folder}}/{ACCESS_LOG}"),
-            "log_format": {"json_format": {
-                "method": "%REQ(:METHOD)%",
-                "path": "%REQ(:PATH)%",
-                "status": "%RESPONSE_CODE%",
-                "details": "%RESPONSE_CODE_DETAILS%",
-                "flags": "%RESPONSE_FLAGS%",
-                "subject": state("subject"),
-                "groups": state("groups"),
-                "evidence": state("evidence.basic-auth"),
-            }},
-        },
-    })
-}
-
-fn socket(address: SocketAddr) -> Value {
-    json!({"socket_address": {"address": address.ip().to_string(), "port_value": address.port()}})
-}
-
-fn merge(into: &mut Value, fields: &Value) {
-    for (name, value) in fields.as_object().into_iter().flatten() {
-        into[name] = value.clone();
     }
 }

@@ -1,8 +1,16 @@
 //! The real Envoy, in one call.
 //!
-//! ```ignore
-//! let envoy = Setup::new().filter("basic-auth", json!({…})).upstream(&upstream).start();
+//! ```no_run
+//! use serde_json::json;
+//! use tests::{client::Request, envoy::Setup, upstream::Upstream};
+//!
+//! let upstream = Upstream::start();
+//! let users = json!({"users": [{"name": "carol", "password": "secret"}]});
+//! let envoy = Setup::new().filter("basic-auth", users).upstream(&upstream).start();
 //! assert_eq!(Request::get("/").send(envoy.address()).status, 401);
+//! assert_eq!(Request::get("/").basic("carol:secret").send(envoy.address()).status, 200);
+//! assert_eq!(upstream.count(), 1);
+//! assert_eq!(envoy.access_log(2)[0]["details"], "gatehouse.basic-auth.missing");
 //! ```
 //!
 //! When it is dropped, it is stopped, and the test fails if a VM trapped or was reloaded.
@@ -11,9 +19,9 @@
 //! that `make setup` brought.
 
 mod bootstrap;
+mod parts;
 mod process;
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -21,8 +29,9 @@ use serde_json::Value;
 
 use crate::client::Request;
 
-pub use bootstrap::{Setup, wasm};
-use process::Process;
+pub use bootstrap::Setup;
+pub use parts::wasm;
+use process::{Config, Process};
 
 /// What Envoy's log says when a VM has trapped.
 const TRAPS: [&str; 6] = [
@@ -48,7 +57,22 @@ impl Envoy {
     /// # Panics
     /// Where it does not get ready, with the end of its log.
     pub fn start(bootstrap: &Value, workers: u32, may_fail: bool) -> Self {
-        let process = Process::start(bootstrap, workers);
+        Self::of(&Config::Json(bootstrap), workers, may_fail)
+    }
+
+    /// Starts one on the text of a bootstrap in YAML, as an example for people is written. In it,
+    /// `{folder}` is a folder that Envoy may write to, and the ports are to be 0.
+    pub fn of_yaml(text: &str, workers: u32) -> Self {
+        Self::of(&Config::Yaml(text), workers, false)
+    }
+
+    /// What Envoy's log says of a bootstrap in YAML; nothing where it accepts it.
+    pub fn refusal_of_yaml(text: &str) -> Option<String> {
+        process::refusal(&Config::Yaml(text))
+    }
+
+    fn of(config: &Config<'_>, workers: u32, may_fail: bool) -> Self {
+        let mut process = Process::start(config, workers);
         let deadline = Instant::now() + Duration::from_secs(60);
         let admin = process.admin_address(deadline);
         let mut envoy = Self { process, admin, listeners: Vec::new(), may_fail };
@@ -77,7 +101,7 @@ impl Envoy {
 
     /// A page of its administration.
     pub fn page(&self, path: &str) -> String {
-        self.ask(path).unwrap_or_else(|| panic!("no {path}; {}", self.log()))
+        self.ask(path).unwrap_or_else(|| panic!("no {path}; {}", self.process.tail()))
     }
 
     /// Posts to its administration.
@@ -163,14 +187,10 @@ impl Envoy {
 }
 
 impl Drop for Envoy {
+    #[allow(clippy::print_stderr, reason = "a test's own output, shown where it fails")]
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let log = self.log();
-            let mut last: Vec<_> = log.lines().rev().take(40).collect();
-            last.push("the end of Envoy's log:");
-            last.reverse();
-            // A test's own output, shown where it fails.
-            let _ = writeln!(std::io::stderr(), "{}", last.join("\n  "));
+            eprintln!("{}", self.process.tail());
             return;
         }
         let failures = if self.may_fail { Vec::new() } else { self.failures() };

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::bootstrap::ACCESS_LOG;
+use super::parts::ACCESS_LOG;
 use crate::modules::top;
 
 /// The image that `ENVOY=docker` runs.
@@ -22,6 +22,12 @@ pub(super) struct Process {
     container: Option<String>,
 }
 
+/// A bootstrap, in one of the two languages that Envoy reads.
+pub(super) enum Config<'a> {
+    Json(&'a Value),
+    Yaml(&'a str),
+}
+
 /// How Envoy is run here.
 enum Program {
     Binary(PathBuf),
@@ -29,14 +35,13 @@ enum Program {
 }
 
 impl Process {
-    pub(super) fn start(bootstrap: &Value, workers: u32) -> Self {
-        let folder = write(bootstrap);
+    pub(super) fn start(config: &Config<'_>, workers: u32) -> Self {
+        let (folder, bootstrap) = write(config);
         let path = folder.path().display().to_string();
-        let container =
-            format!("gatehouse-{}", folder.path().file_name().unwrap().to_string_lossy());
+        let container = container_of(&folder);
         let program = program();
         let mut command = program.command(&folder, &container);
-        command.args(["-c", &format!("{path}/bootstrap.json"), "--disable-hot-restart"]);
+        command.args(["-c", &bootstrap, "--disable-hot-restart"]);
         command.args(["--concurrency", &workers.to_string()]);
         command.args(["--admin-address-path", &format!("{path}/admin")]);
         command.args(["-l", "warning", "--component-log-level", "wasm:debug"]);
@@ -48,35 +53,37 @@ impl Process {
         Self { child, folder, container }
     }
 
-    pub(super) fn admin_address(&self, deadline: Instant) -> SocketAddr {
+    pub(super) fn admin_address(&mut self, deadline: Instant) -> SocketAddr {
         loop {
             let text = fs::read_to_string(self.folder.path().join("admin")).unwrap_or_default();
             if let Ok(address) = text.trim().parse() {
                 return address;
             }
-            // A process that has ended shows in its log.
-            self.must_wait(deadline);
+            self.must_live(deadline);
         }
     }
 
     /// Waits a moment; fails where Envoy has ended or the deadline has passed.
     pub(super) fn must_live(&mut self, deadline: Instant) {
         if let Ok(Some(status)) = self.child.try_wait() {
-            panic!("Envoy ended with {status}:\n{}", self.log());
+            panic!("Envoy ended with {status}; {}", self.tail());
         }
-        self.must_wait(deadline);
-    }
-
-    fn must_wait(&self, deadline: Instant) {
-        let log = self.log();
-        let ended = log.contains("exiting") || log.contains("error initializing config");
-        assert!(!ended && Instant::now() < deadline, "Envoy does not get ready:\n{log}");
+        assert!(Instant::now() < deadline, "Envoy does not get ready; {}", self.tail());
         std::thread::sleep(Duration::from_millis(20));
     }
 
     pub(super) fn log(&self) -> String {
         let bytes = fs::read(self.folder.path().join("log")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The end of the log, for people.
+    pub(super) fn tail(&self) -> String {
+        let log = self.log();
+        let mut last: Vec<_> = log.lines().rev().take(40).collect();
+        last.push("the end of Envoy's log:");
+        last.reverse();
+        last.join("\n  ")
     }
 
     pub(super) fn access_log(&self) -> Vec<Value> {
@@ -124,21 +131,30 @@ impl Drop for Process {
 }
 
 /// What Envoy says of a bootstrap that it refuses (`--mode validate`); `None` where it accepts it.
-pub(super) fn refusal(bootstrap: &Value) -> Option<String> {
-    let folder = write(bootstrap);
-    let mut command = program().command(&folder, "gatehouse-validate");
-    command.args(["-c", &format!("{}/bootstrap.json", folder.path().display())]);
-    command.args(["--mode", "validate", "-l", "info"]);
+pub(super) fn refusal(config: &Config<'_>) -> Option<String> {
+    let (folder, bootstrap) = write(config);
+    let mut command = program().command(&folder, &container_of(&folder));
+    command.args(["-c", &bootstrap, "--mode", "validate", "-l", "info"]);
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
     (!output.status.success()).then_some(log)
 }
 
-fn write(bootstrap: &Value) -> TempDir {
+/// A folder of one Envoy, and the path of its bootstrap.
+fn write(config: &Config<'_>) -> (TempDir, String) {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let text = bootstrap.to_string().replace("{folder}", &folder.path().display().to_string());
-    fs::write(folder.path().join("bootstrap.json"), text).expect("written");
-    folder
+    let (text, language) = match config {
+        Config::Json(value) => (value.to_string(), "json"),
+        Config::Yaml(text) => ((*text).to_owned(), "yaml"),
+    };
+    let path = folder.path().join(format!("bootstrap.{language}"));
+    fs::write(&path, text.replace("{folder}", &folder.path().display().to_string()))
+        .expect("written");
+    (folder, path.display().to_string())
+}
+
+fn container_of(folder: &TempDir) -> String {
+    format!("gatehouse-{}", folder.path().file_name().unwrap().to_string_lossy())
 }
 
 impl Program {

@@ -1,0 +1,66 @@
+//! The parts of a bootstrap that have a form of their own.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
+use crate::modules::module;
+
+/// The file of the access log.
+pub(super) const ACCESS_LOG: &str = "access.log";
+
+/// A filter that is a built module.
+pub fn wasm(name: &str, configuration: Value) -> Value {
+    json!({
+        "name": name,
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            "config": {
+                "name": name,
+                "failure_policy": "FAIL_RELOAD",
+                "configuration": configuration,
+                "vm_config": {
+                    "vm_id": name,
+                    "runtime": "envoy.wasm.runtime.v8",
+                    "code": {"local": {"filename": module(name)}},
+                },
+            },
+        },
+    })
+}
+
+/// Lines of JSON: who asked what, what came of it, and what the filters know of it.
+pub(super) fn access_log(fields: &Value) -> Value {
+    let state = |name: &str| format!("%FILTER_STATE(wasm.gatehouse.{name}:PLAIN)%");
+    let mut format = json!({
+        "method": "%REQ(:METHOD)%",
+        "path": "%REQ(:PATH)%",
+        "status": "%RESPONSE_CODE%",
+        "details": "%RESPONSE_CODE_DETAILS%",
+        "flags": "%RESPONSE_FLAGS%",
+        "cluster": "%UPSTREAM_CLUSTER%",
+        "subject": state("subject"),
+        "groups": state("groups"),
+        "evidence": state("evidence.basic-auth"),
+    });
+    merge(&mut format, fields);
+    json!({
+        "name": "access",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+            "path": format!("{{folder}}/{ACCESS_LOG}"),
+            "log_format": {"json_format": format},
+        },
+    })
+}
+
+pub(super) fn socket(address: SocketAddr) -> Value {
+    json!({"socket_address": {"address": address.ip().to_string(), "port_value": address.port()}})
+}
+
+/// Sets fields of an object.
+pub(super) fn merge(into: &mut Value, fields: &Value) {
+    for (name, value) in fields.as_object().into_iter().flatten() {
+        into[name] = value.clone();
+    }
+}
