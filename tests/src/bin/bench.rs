@@ -93,7 +93,7 @@ fn variants() -> Vec<Variant> {
 fn cost(envoy: &Envoy, requests: u32) -> f64 {
     let before = envoy.cpu_time();
     let mut load = Command::new("h2load");
-    load.args(["--h1", "-c", "1", "-t", "1", "-n", &requests.to_string()]);
+    load.args(["--h1", "-c", "16", "-t", "1", "-n", &requests.to_string()]);
     HEADERS.iter().for_each(|header| {
         load.args(["-H", header]);
     });

@@ -1,3 +1,5 @@
+//! The rules of the module, one test each.
+
 use super::vectors::*;
 use super::*;
 

@@ -1,0 +1,121 @@
+//! Every configuration shown in a document runs.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use tests::client::Request;
+use tests::envoy::{Envoy, Setup};
+use tests::modules::{filters, top};
+use tests::upstream::Upstream;
+
+/// An example bootstrap, its addresses free ones.
+fn start(name: &str, upstream: &Upstream) -> Envoy {
+    let text = fs::read_to_string(top().join(format!("envoy/{name}.yaml"))).unwrap();
+    let text = text
+        .replace("port_value: 10000", "port_value: 0")
+        .replace("port_value: 9901", "port_value: 0")
+        .replace("port_value: 8080", &format!("port_value: {}", upstream.address().port()))
+        .replace("dist/", &format!("{}/dist/", top().display()));
+    Envoy::of_yaml(&text, 2)
+}
+
+/// The configuration of a plugin runs: the module takes it as YAML and as JSON.
+fn runs(filter: &str, config: &Value) {
+    for setup in [
+        Setup::new().filter(filter, config.clone()),
+        Setup::new().filter_of_struct(filter, config.clone()),
+    ] {
+        let setup = setup.with_plugin(|plugin| {
+            plugin["vm_config"]["environment_variables"] =
+                json!({"key_values": {"DAVE_PASSWORD": "x"}});
+        });
+        drop(setup.start());
+    }
+}
+
+#[test]
+fn the_bootstrap_of_basic_auth_runs() {
+    let upstream = Upstream::start();
+    let envoy = start("basic-auth", &upstream);
+    let send = |request: Request| request.send(envoy.address()).status;
+    assert_eq!(send(Request::get("/")), 401);
+    assert_eq!(send(Request::get("/").basic("alice:secret")), 200);
+    assert_eq!(send(Request::get("/").basic("dave:change me")), 200);
+    assert_eq!(send(Request::get("/public/x")), 200);
+    assert_eq!(send(Request::get("/public/..%2fx")), 400);
+    assert_eq!(upstream.count(), 3);
+}
+
+#[test]
+fn the_bootstrap_of_health_shortcut_runs() {
+    let upstream = Upstream::start();
+    let envoy = start("health-shortcut", &upstream);
+    let send = |path: &str| Request::get(path).send(envoy.address());
+    assert_eq!(send("/livez").json()["version"], "1.4.2");
+    assert_eq!(send("/livez/").status, 200);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while send("/healthz").status != 200 {
+        assert!(std::time::Instant::now() < deadline, "{}", send("/healthz"));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn our_counters_become_labels() {
+    let upstream = Upstream::start();
+    let envoy = start("basic-auth", &upstream);
+    Request::get("/").send(envoy.address());
+    Request::get("/").basic("alice:secret").send(envoy.address());
+    let page = envoy.page("/stats/prometheus?filter=gatehouse");
+    for line in [
+        r#"gatehouse_refused{filter="basic-auth",reason="missing"} 1"#,
+        r#"gatehouse_allowed{by="hash",filter="basic-auth"} 1"#,
+    ] {
+        let mut words: Vec<_> = line.split(['{', ',', '}']).collect();
+        let found = page.lines().any(|known| {
+            let all = words.iter().all(|word| known.contains(word));
+            all && known.starts_with("gatehouse_")
+        });
+        words.clear();
+        assert!(found, "{line} is not in\n{page}");
+    }
+}
+
+#[test]
+fn both_bootstraps_hold_the_block_of_tags() {
+    let block = fs::read_to_string(top().join("envoy/stats-tags.yaml")).unwrap();
+    let block = block.split_once("  stats_tags:").unwrap().1.trim_end();
+    for name in filters() {
+        let text = fs::read_to_string(top().join(format!("envoy/{name}.yaml"))).unwrap();
+        assert!(text.contains(block), "envoy/{name}.yaml");
+    }
+}
+
+#[test]
+fn the_configurations_in_the_readmes_run() {
+    for name in filters() {
+        let text = fs::read_to_string(top().join(format!("filters/{name}/README.md"))).unwrap();
+        let blocks: Vec<_> =
+            text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+        assert!(!blocks.is_empty(), "filters/{name}/README.md has no example");
+        for block in blocks {
+            let config: Value =
+                serde_norway::from_str(block).unwrap_or_else(|error| panic!("{name}: {error}"));
+            runs(&name, &config);
+        }
+    }
+}
+
+#[test]
+fn the_manifests_for_istio_run() {
+    for name in filters() {
+        let text = fs::read_to_string(top().join(format!("envoy/istio/{name}.yaml"))).unwrap();
+        let manifest: Value = serde_norway::from_str(&text).unwrap();
+        assert_eq!(
+            (&manifest["kind"], &manifest["spec"]["pluginName"]),
+            (&json!("WasmPlugin"), &json!(name))
+        );
+        assert_eq!(manifest["spec"]["failStrategy"], "FAIL_RELOAD");
+        runs(&name, &manifest["spec"]["pluginConfig"]);
+    }
+}

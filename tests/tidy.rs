@@ -1,0 +1,155 @@
+//! The invariants of the tree. Where one does not hold, the message says what to do.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test code"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use tests::modules::{filters, top};
+
+/// Every file below the places where source is, by its ending.
+fn files(ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for place in ["shared", "filters", "tests"] {
+        collect(&top().join(place), ending, &mut found);
+    }
+    assert!(!found.is_empty());
+    found
+}
+
+fn collect(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, ending, found);
+        } else if path.extension().is_some_and(|known| known == ending) {
+            found.push(path);
+        }
+    }
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = top().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn cargo(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO")).args(arguments).current_dir(top()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn every_file_says_first_what_it_is() {
+    for path in files("rs") {
+        assert!(read(&path).starts_with("//! "), "{} does not open with `//! `", path.display());
+    }
+}
+
+#[test]
+fn files_can_be_read_at_a_sitting() {
+    for path in files("rs") {
+        let lines = read(&path).lines().count();
+        assert!(lines <= 520, "{} has {lines} lines: split it", path.display());
+    }
+}
+
+#[test]
+fn the_abi_is_named_in_the_adapter_alone() {
+    let adapter = ["shared/src/proxy", "shared/src/plugin.rs", "shared/src/lib.rs", "tests/"];
+    for path in files("rs") {
+        let place = path.strip_prefix(top()).unwrap().to_string_lossy().into_owned();
+        if adapter.iter().any(|allowed| place.starts_with(allowed)) {
+            continue;
+        }
+        let text = read(&path);
+        for word in
+            ["unsafe {", "unsafe fn", "no_mangle", "proxy_on_", "extern \"C\"", "shared::proxy::"]
+        {
+            assert!(
+                !text.contains(word),
+                "{place} says `{word}`: that belongs in shared/src/proxy"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_filter_has_the_same_shape() {
+    let table = read("README.md");
+    for name in filters() {
+        for file in ["Cargo.toml", "README.md", "src/lib.rs", "src/main.rs", "src/config.rs"] {
+            read(format!("filters/{name}/{file}"));
+        }
+        read(format!("envoy/{name}.yaml"));
+        read(format!("envoy/istio/{name}.yaml"));
+        let snake = name.replace('-', "_");
+        read(format!("tests/proxy/{snake}.rs"));
+        read(format!("tests/module/{snake}.rs"));
+        let forbids =
+            read(format!("filters/{name}/src/lib.rs")).contains("#![forbid(unsafe_code)]");
+        assert!(forbids, "{name}: lib.rs has no #![forbid(unsafe_code)]");
+        assert!(
+            table.contains(&format!("(filters/{name}/README.md)")),
+            "{name} is not in README.md"
+        );
+        let readme = read(format!("filters/{name}/README.md"));
+        for section in ["## Rules", "## Settings", "```yaml"] {
+            assert!(readme.contains(section), "filters/{name}/README.md has no {section}");
+        }
+    }
+}
+
+#[test]
+fn filters_do_not_depend_on_each_other_nor_on_the_sdk() {
+    let metadata: Value =
+        serde_json::from_str(&cargo(&["metadata", "--no-deps", "--format-version", "1"])).unwrap();
+    for package in metadata["packages"].as_array().unwrap() {
+        let name = package["name"].as_str().unwrap();
+        let needs = package["dependencies"].as_array().unwrap();
+        let needs: Vec<_> = needs.iter().map(|need| need["name"].as_str().unwrap()).collect();
+        if filters().contains(&name.to_owned()) {
+            let other = needs.iter().find(|need| filters().contains(&(**need).to_owned()));
+            assert!(other.is_none(), "{name} depends on {other:?}");
+        }
+        assert!(name == "empty" || !needs.contains(&"proxy-wasm"), "{name} depends on the SDK");
+    }
+}
+
+#[test]
+fn every_member_has_the_lints_of_the_workspace() {
+    for path in files("toml") {
+        let text = read(&path);
+        if text.contains("[package]") {
+            assert!(text.contains("[lints]\nworkspace = true"), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_path_that_a_document_names_exists() {
+    for document in
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "envoy/README.md"]
+    {
+        let text = read(document);
+        for word in text.split('`').skip(1).step_by(2) {
+            let starts = ["shared/", "filters/", "tests/", "envoy/", "scripts/", ".ci/"];
+            if starts.iter().any(|start| word.starts_with(start)) && !word.contains(['*', ' ', 'N'])
+            {
+                assert!(top().join(word).exists(), "{document} names {word}, which is not there");
+            }
+        }
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let near = top().join(document).parent().unwrap().join(link);
+            assert!(link.starts_with("http") || near.exists(), "{document} links to {link}");
+        }
+    }
+}
