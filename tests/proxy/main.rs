@@ -12,6 +12,8 @@
 
 mod basic_auth;
 mod configuration;
+mod demo;
+mod examples;
 mod harness;
 mod health_shortcut;
 mod hostile;

@@ -1,7 +1,8 @@
 //! Modules in Envoy's VMs: one that does nothing, and one that traps, which fails a test.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::json;
-use tempfile::TempDir;
 use tests::client::Request;
 use tests::envoy::{Envoy, Setup};
 
@@ -14,15 +15,12 @@ const TRAPS: &str = r#"(module
     (func (export "malloc") (param i32) (result i32) (i32.const 0))
     (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) unreachable))"#;
 
-fn trapping() -> (Setup, TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("traps.wasm");
-    std::fs::write(&file, wat::parse_str(TRAPS).unwrap()).unwrap();
-    let setup = Setup::new().filter("empty", json!({})).with_plugin(|plugin| {
-        plugin["vm_config"]["code"]["local"]["filename"] = json!(file);
+fn trapping() -> Setup {
+    let module = BASE64.encode(wat::parse_str(TRAPS).unwrap());
+    Setup::new().filter("empty", json!({})).with_plugin(|plugin| {
+        plugin["vm_config"]["code"]["local"] = json!({"inline_bytes": module});
         plugin["vm_config"]["vm_id"] = json!("traps");
-    });
-    (setup, folder)
+    })
 }
 
 fn trapped(setup: &Setup) -> Envoy {
@@ -47,8 +45,7 @@ fn a_module_runs_on_four_workers() {
 
 #[test]
 fn a_vm_that_trapped_fails_the_test() {
-    let (setup, _folder) = trapping();
-    let envoy = trapped(&setup);
+    let envoy = trapped(&trapping());
     let address = envoy.address();
     let said = panics(|| drop(envoy));
     assert!(said.starts_with("a VM did not survive"), "{said}");
@@ -58,8 +55,7 @@ fn a_vm_that_trapped_fails_the_test() {
 
 #[test]
 fn a_vm_that_may_trap_does_not() {
-    let (setup, _folder) = trapping();
-    let envoy = trapped(&setup.vm_may_fail());
+    let envoy = trapped(&trapping().vm_may_fail());
     assert!(envoy.log().contains("Function: proxy_on_request_headers failed"), "{}", envoy.log());
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use tempfile::TempDir;
 use super::parts::ACCESS_LOG;
 use crate::modules::top;
 
-/// The image that `ENVOY=docker` runs.
+/// The image that `ENVOY=docker` runs where `ENVOY_IMAGE` names no other.
 const IMAGE: &str = "envoyproxy/envoy:v1.40.0";
 
 pub(super) struct Process {
@@ -161,24 +162,22 @@ impl Program {
     fn command(&self, folder: &TempDir, container: &str) -> Command {
         match self {
             Self::Binary(path) => Command::new(path),
-            Self::Docker => {
-                let mount = |path: &Path| format!("{0}:{0}", path.display());
-                let mut command = Command::new("docker");
-                command.args([
-                    "run",
-                    "--rm",
-                    "--network",
-                    "host",
-                    "--user",
-                    "root",
-                    "--name",
-                    container,
-                ]);
-                command.args(["-v", &mount(folder.path()), "-v", &mount(top()), IMAGE, "envoy"]);
-                command
-            }
+            Self::Docker => docker(folder, container),
         }
     }
+}
+
+/// As the user whose folder it is; the image's own entry point would become another one.
+fn docker(folder: &TempDir, container: &str) -> Command {
+    let owner = fs::metadata(folder.path()).expect("a folder");
+    let user = format!("{}:{}", owner.uid(), owner.gid());
+    let mount = |path: &Path| format!("{0}:{0}", path.display());
+    let image = std::env::var("ENVOY_IMAGE").unwrap_or_else(|_| IMAGE.to_owned());
+    let mut command = Command::new("docker");
+    command.args(["run", "--rm", "--network", "host", "--name", container]);
+    command.args(["--user", &user, "--entrypoint", "envoy"]);
+    command.args(["-v", &mount(folder.path()), "-v", &mount(top()), &image]);
+    command
 }
 
 fn program() -> Program {

@@ -1,0 +1,54 @@
+//! `make demo`, as it runs where there is no terminal.
+
+use std::process::{Command, Output, Stdio};
+
+/// What it shows: each step's title and the statuses of its answers.
+const SHOWN: [(&str, &[u16]); 14] = [
+    ("1. Liveness", &[200]),
+    ("2. Readiness and dependencies", &[200, 200]),
+    ("3. The same in XML", &[200]),
+    ("4. No credentials", &[401]),
+    ("5. The right password", &[200]),
+    ("6. Every format of htpasswd", &[200, 200, 200]),
+    ("7. A wrong password", &[401]),
+    ("8. Two Authorization headers", &[401]),
+    ("9. A forged identity", &[200]),
+    ("10. A path with two readings", &[400]),
+    ("11. A header that is not UTF-8", &[200]),
+    ("12. The database goes down", &[200, 503, 503, 200, 200, 200]),
+    ("13. Too many wrong passwords", &[401, 401, 401, 429, 429, 200]),
+    ("14. What was counted", &[]),
+];
+
+fn run() -> Output {
+    Command::new(env!("CARGO_BIN_EXE_demo")).stdin(Stdio::null()).output().unwrap()
+}
+
+/// The titles, which begin with a number, and below them the statuses, which are one, indented.
+fn steps(text: &str) -> Vec<(&str, Vec<u16>)> {
+    let mut steps: Vec<(&str, Vec<u16>)> = Vec::new();
+    for line in text.lines() {
+        if line.starts_with(|first: char| first.is_ascii_digit()) {
+            steps.push((line, Vec::new()));
+        } else if let (Some((_, statuses)), Ok(status)) = (steps.last_mut(), line.trim().parse()) {
+            statuses.push(status);
+        }
+    }
+    steps
+}
+
+#[test]
+fn it_shows_every_step_and_ends_by_itself() {
+    let output = run();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let said = format!("{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    let expected: Vec<_> =
+        SHOWN.iter().map(|(title, statuses)| (*title, statuses.to_vec())).collect();
+    assert_eq!(steps(&text), expected, "{said}");
+    assert!(output.status.success(), "{said}");
+    assert!(text.starts_with("starting Envoy …\n") && !text.contains('\x1b'), "{said}");
+    for filter in tests::modules::filters() {
+        let counter = format!("wasmcustom.gatehouse.{filter}.");
+        assert!(text.contains(&counter), "the demo shows nothing of {filter}:\n{said}");
+    }
+}

@@ -1,0 +1,62 @@
+//! A request in two forms that cannot differ: a command for people, and what goes over the wire.
+
+use std::net::SocketAddr;
+
+use tests::client::Request;
+
+/// A GET.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
+    target: &'static str,
+    credentials: Option<&'static str>,
+    headers: Vec<(&'static str, &'static [u8])>,
+}
+
+impl Ask {
+    /// For a path, with nothing that says who asks.
+    pub(crate) const fn get(target: &'static str) -> Self {
+        Self { target, credentials: None, headers: Vec::new() }
+    }
+
+    /// With a user and a password: `alice:demo`.
+    pub(crate) const fn by(mut self, credentials: &'static str) -> Self {
+        self.credentials = Some(credentials);
+        self
+    }
+
+    /// With one more header, its value any bytes.
+    pub(crate) fn header(mut self, name: &'static str, value: &'static [u8]) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// What sends it from a shell (bash, zsh).
+    pub(crate) fn command(&self, to: SocketAddr) -> String {
+        let mut command = "curl -i".to_owned();
+        if self.target.contains("..") {
+            command.push_str(" --path-as-is");
+        }
+        if let Some(credentials) = self.credentials {
+            command.push_str(&format!(" -u {credentials}"));
+        }
+        for (name, value) in &self.headers {
+            let quote = if value.is_ascii() { "'" } else { "$'" };
+            command.push_str(&format!(" -H {quote}{name}: {}'", value.escape_ascii()));
+        }
+        command.push_str(&format!(" http://{to}{}", self.target));
+        command
+    }
+
+    /// What is sent.
+    pub(crate) fn request(&self, to: SocketAddr) -> Request {
+        let mut request =
+            Request::bare("GET", self.target.as_bytes()).header("host", to.to_string());
+        if let Some(credentials) = self.credentials {
+            request = request.basic(credentials);
+        }
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        request
+    }
+}

@@ -1,0 +1,222 @@
+//! What the demo shows, step by step.
+
+use serde_json::{Value, json};
+use tests::client::Response;
+use tests::upstream::Received;
+
+use crate::ask::Ask;
+use crate::world::{FAILURES, INTERVAL, Outcome, WINDOW, World, must};
+
+type Step = fn(&World) -> Outcome;
+
+/// All of them. Later ones stand on earlier ones: the last counts what came before it.
+pub(crate) const STEPS: [(&str, Step); 14] = [
+    ("Liveness", liveness),
+    ("Readiness and dependencies", readiness),
+    ("The same in XML", xml),
+    ("No credentials", no_credentials),
+    ("The right password", right_password),
+    ("Every format of htpasswd", formats),
+    ("A wrong password", wrong_password),
+    ("Two Authorization headers", two_headers),
+    ("A forged identity", forged_identity),
+    ("A path with two readings", two_readings),
+    ("A header that is not UTF-8", not_utf8),
+    ("The database goes down", database_down),
+    ("Too many wrong passwords", too_many),
+    ("What was counted", counted),
+];
+
+fn liveness(world: &World) -> Outcome {
+    let answer = world.ask(&Ask::get("/livez"), 200)?;
+    header(&answer, "content-type", "application/json")?;
+    member(&answer, "version", &json!("1.4.2"))?;
+    equal("requests at the service", &world.service.count(), &0)?;
+    world.says("health-shortcut answers a probe at the proxy: nothing reaches the service.");
+    Ok(())
+}
+
+fn readiness(world: &World) -> Outcome {
+    world.wait("/readyz", 200)?;
+    for path in ["/readyz", "/healthz"] {
+        let answer = world.ask(&Ask::get(path), 200)?;
+        member(&answer, "status", &json!({"database": "OK"}))?;
+    }
+    world.says("The database is pinged in the background, so no probe waits for it.");
+    Ok(())
+}
+
+fn xml(world: &World) -> Outcome {
+    let answer = world.ask(&Ask::get("/healthz").header("accept", b"application/xml"), 200)?;
+    header(&answer, "content-type", "application/xml")?;
+    contains(&answer, "<status><database>OK</database></status>")?;
+    world.says("The report is in XML for those who like that better.");
+    Ok(())
+}
+
+fn no_credentials(world: &World) -> Outcome {
+    let answer = world.ask(&Ask::get("/orders"), 401)?;
+    header(&answer, "www-authenticate", r#"Basic realm="Demo", charset="UTF-8""#)?;
+    header(&answer, "content-type", "application/problem+json")?;
+    equal("requests at the service", &world.service.count(), &0)?;
+    world.says("basic-auth asks for credentials; the service does not learn of the request.");
+    Ok(())
+}
+
+fn right_password(world: &World) -> Outcome {
+    world.ask(&Ask::get("/orders").by("carol:demo"), 200)?;
+    let got = world.service.last();
+    came(&got, "x-auth-subject", Some("carol"))?;
+    came(&got, "x-auth-scheme", Some("basic"))?;
+    came(&got, "x-auth-groups", Some("ops,dev"))?;
+    came(&got, "authorization", None)?;
+    world.says("The service learns who it is and of which groups, and never sees the password.");
+    Ok(())
+}
+
+fn formats(world: &World) -> Outcome {
+    for (credentials, user) in [("alice:demo", "alice"), ("bob:demo", "bob"), ("erin:demo", "erin")]
+    {
+        world.ask(&Ask::get("/orders").by(credentials), 200)?;
+        came(&world.service.last(), "x-auth-subject", Some(user))?;
+    }
+    world.says("Alice's hash is bcrypt, Bob's SHA-512, Erin's Apache's own MD5: a file as it is.");
+    Ok(())
+}
+
+fn wrong_password(world: &World) -> Outcome {
+    let before = world.service.count();
+    let answer = world.ask(&Ask::get("/orders").by("alice:guess"), 401)?;
+    must(answer.header("www-authenticate").is_some(), || "there is no challenge".into())?;
+    equal("requests at the service", &world.service.count(), &before)?;
+    world.says("A client does not learn whether it was the user or the password.");
+    Ok(())
+}
+
+fn two_headers(world: &World) -> Outcome {
+    let good: &[u8] = b"Basic YWxpY2U6ZGVtbw=="; // alice:demo
+    let ask = Ask::get("/orders").header("authorization", good).header("authorization", good);
+    world.ask(&ask, 401)?;
+    world.says("Each alone is right. Two are refused: the service might have read the other one.");
+    Ok(())
+}
+
+fn forged_identity(world: &World) -> Outcome {
+    let ask = Ask::get("/public/prices")
+        .header("x-auth-subject", b"root")
+        .header("x_auth_groups", b"admin");
+    let answer = world.ask(&ask, 200)?;
+    contains(&answer, "The service got GET /public/prices")?;
+    for name in ["x-auth-subject", "x_auth_groups", "x-auth-groups"] {
+        came(&world.service.last(), name, None)?;
+    }
+    world.says("/public/** is open, and yet nobody can say for themselves who they are.");
+    Ok(())
+}
+
+fn two_readings(world: &World) -> Outcome {
+    let before = world.service.count();
+    let answer = world.ask(&Ask::get("/public/..%2fadmin"), 400)?;
+    header(&answer, "content-type", "application/problem+json")?;
+    equal("requests at the service", &world.service.count(), &before)?;
+    world.says("For some /public/..%2fadmin is open, for others it is /admin: it is refused.");
+    Ok(())
+}
+
+fn not_utf8(world: &World) -> Outcome {
+    let name: &[u8] = b"Ren\xe9";
+    world.ask(&Ask::get("/orders").by("carol:demo").header("x-name", name), 200)?;
+    let got = world.service.last();
+    let same = got.headers.iter().any(|(known, value)| known == "x-name" && value == name);
+    must(same, || format!("x-name did not come as it was sent: {got:?}"))?;
+    world.says("Bytes that are not UTF-8 pass unchanged, and no filter stumbles over them.");
+    Ok(())
+}
+
+fn database_down(world: &World) -> Outcome {
+    world.tell_database("/down")?;
+    let took = world.wait("/healthz", 503)?;
+    for path in ["/healthz", "/readyz"] {
+        let answer = world.ask(&Ask::get(path), 503)?;
+        member(&answer, "status", &json!({"database": "NOT OK"}))?;
+    }
+    world.ask(&Ask::get("/livez"), 200)?;
+    world.tell_database("/up")?;
+    world.wait("/healthz", 200)?;
+    world.ask(&Ask::get("/healthz"), 200)?;
+    world.says(&format!(
+        "Seen after {:.1} s (it is pinged every {} s). Liveness stays: to restart the proxy brings back no database.",
+        took.as_secs_f64(),
+        INTERVAL.as_secs()
+    ));
+    Ok(())
+}
+
+fn too_many(world: &World) -> Outcome {
+    for _ in 0..FAILURES {
+        world.ask(&Ask::get("/orders").by("dan:guess"), 401)?;
+    }
+    for credentials in ["dan:guess", "dan:demo"] {
+        let answer = world.ask(&Ask::get("/orders").by(credentials), 429)?;
+        let wait = answer.header("retry-after").and_then(|wait| wait.parse::<u64>().ok());
+        must(wait.is_some_and(|wait| (1..=WINDOW).contains(&wait)), || {
+            format!("retry-after is {wait:?}, not from 1 to {WINDOW}")
+        })?;
+    }
+    world.ask(&Ask::get("/orders").by("carol:demo"), 200)?;
+    world.says(&format!(
+        "After {FAILURES} wrong ones, counted over all workers, Dan's right one has to wait as well; Carol does not."
+    ));
+    Ok(())
+}
+
+fn counted(world: &World) -> Outcome {
+    println!("    $ curl -s 'http://{}/stats?filter=gatehouse&usedonly'", world.envoy.admin());
+    for (name, count) in world.envoy.stats("wasmcustom.gatehouse.") {
+        if count > 0 {
+            println!("    {name}: {count}");
+        }
+    }
+    for (name, expected) in [
+        ("basic-auth.refused.reason.missing", 1),
+        ("basic-auth.refused.reason.wrong_password", u64::from(FAILURES).saturating_add(1)),
+        // Envoy joins two headers with a comma.
+        ("basic-auth.refused.reason.malformed", 1),
+        ("basic-auth.refused.reason.ambiguous_path", 1),
+        ("basic-auth.refused.reason.throttled", 2),
+        ("health-shortcut.answered_2xx.report.liveness", 2),
+    ] {
+        equal(name, &world.envoy.counted(name), &expected)?;
+    }
+    println!("    $ curl -s 'http://{}/stats?filter=vm_reload'", world.envoy.admin());
+    let reloads = world.envoy.stats(".vm_reload");
+    for (name, count) in &reloads {
+        println!("    {name}: {count}");
+        equal(name, count, &0)?;
+    }
+    must(!reloads.is_empty(), || "Envoy does not count reloads".into())?;
+    world.says("Every refusal is counted with its reason, and no VM had to be started again.");
+    Ok(())
+}
+
+fn header(answer: &Response, name: &str, expected: &str) -> Outcome {
+    equal(name, &answer.header(name).as_deref(), &Some(expected))
+}
+
+fn member(answer: &Response, name: &str, expected: &Value) -> Outcome {
+    let body: Value =
+        serde_json::from_slice(&answer.body).map_err(|error| format!("the body: {error}"))?;
+    equal(&format!("`{name}` in the body"), &body[name], expected)
+}
+
+fn came(request: &Received, name: &str, expected: Option<&str>) -> Outcome {
+    equal(&format!("{name} at the service"), &request.header(name).as_deref(), &expected)
+}
+
+fn contains(answer: &Response, part: &str) -> Outcome {
+    must(answer.text().contains(part), || format!("`{part}` is not in the body"))
+}
+
+fn equal<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> Outcome {
+    must(found == expected, || format!("{what}: {found:?}, not {expected:?}"))
+}
