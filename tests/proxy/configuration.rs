@@ -10,7 +10,7 @@ fn yaml_of_a_bootstrap_and_json_of_istio_are_the_same() {
         "verified_cache": {"entries": 10, "ttl": "5m"}});
     for setup in [
         Setup::new().filter("basic-auth", config.clone()),
-        Setup::new().filter_of_struct("basic-auth", config.clone()),
+        Setup::new().filter_of_struct("basic-auth", config),
     ] {
         let envoy = setup.start();
         assert_eq!(Request::get("/").basic("carol:p").send(envoy.address()).status, 200);
