@@ -7,7 +7,7 @@
 //! 3. Colour is for a terminal, and not with `NO_COLOR`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
-#![allow(clippy::disallowed_methods, reason = "not a module: it has a clock and an environment")]
+#![allow(clippy::indexing_slicing, clippy::disallowed_methods, reason = "test code")]
 #![allow(
     clippy::indexing_slicing,
     clippy::unwrap_used,
