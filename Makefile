@@ -43,13 +43,13 @@ proxy: ## the tests in the real Envoy; FILTER=basic-auth: only those
 demo: ## Envoy with the filters in front of a small service, to try with curl
 	@scripts/setup wasm envoy
 	@scripts/wasm
-	@$(HOST) run -q $(LOCKED) -p tests --bin demo
+	@$(HOST) run -q $(LOCKED) -p tests --no-default-features --bin demo
 
 bench: ## what the filters cost, natively and in Envoy
 	@scripts/setup wasm envoy load
 	@scripts/wasm
 	$(HOST) bench $(LOCKED) -p shared --features testing
-	$(HOST) run --release $(LOCKED) -p tests --bin bench
+	$(HOST) run $(LOCKED) -p tests --no-default-features --bin bench
 
 fmt: ## format
 	@scripts/setup check

@@ -16,6 +16,7 @@
 
 pub mod client;
 pub mod envoy;
+#[cfg(feature = "host")]
 pub mod host;
 pub mod modules;
 pub mod upstream;
