@@ -8,13 +8,6 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 #![allow(clippy::indexing_slicing, clippy::disallowed_methods, reason = "test code")]
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "test code"
-)]
 
 mod ask;
 mod steps;
