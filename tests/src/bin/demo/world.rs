@@ -114,10 +114,12 @@ impl World {
         let (envoy, admin, database) =
             (self.envoy.address(), self.envoy.admin(), self.database.address());
         vec![
-            format!("curl -i -u carol:demo http://{envoy}/orders     (alice, bob, erin, dan too)"),
-            format!("curl -i http://{envoy}/public/prices            (open to everybody)"),
-            format!("curl http://{database}/down                     (and /up)"),
-            format!("curl -i http://{envoy}/healthz                  (and /livez, /readyz)"),
+            format!(
+                "curl -i -u carol:demo http://{envoy}/orders    # alice, bob, erin; dan has to wait"
+            ),
+            format!("curl -i http://{envoy}/public/prices    # open to everybody"),
+            format!("curl http://{database}/down    # the database; and /up"),
+            format!("curl -i http://{envoy}/healthz    # and /readyz, /livez"),
             format!("curl -s 'http://{admin}/stats?filter=gatehouse&usedonly'"),
         ]
     }
