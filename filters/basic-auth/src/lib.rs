@@ -131,6 +131,8 @@ impl BasicAuth {
             Some(user) => user,
             None => {
                 let user = self.verify(token, request)?;
+                // Remembered before, an expired password would be answered faster than a wrong one.
+                user.is_valid(request.now())?;
                 self.verified.remember(fingerprint, Rc::clone(&user), request.now());
                 user
             }
