@@ -1,13 +1,16 @@
 //! Who sends a request: what an authenticator found, and how the others learn of it.
 //!
 //! 1. The headers that tell the upstream are taken off every request that comes in, whatever the
-//!    rule, in every spelling that a gateway interface may fold into one (`x_auth_subject`).
+//!    rule, in every spelling that a gateway interface may fold into one (`x_auth_subject`,
+//!    `x.auth.subject`).
 //! 2. Filters behind read filter state: `gatehouse.evidence.<filter>` holds all as JSON, and
 //!    `gatehouse.subject`, `.consumer`, `.scopes`, `.groups` the parts as text, so that
 //!    the proxy's own filters, its access log and its rate-limit descriptors can use them (there
 //!    under `wasm.gatehouse.…`). No client can write it.
 //! 3. `verdict: enforce` refuses by itself; `verdict: defer` writes evidence of success or failure
 //!    and lets a policy behind it decide. Only what was enforced is written as text and sent on.
+//! 4. Of two that enforce on one request, both have to be satisfied, and the one behind speaks for
+//!    it: it takes off what the first told the upstream. For alternatives there is a policy.
 
 use std::rc::Rc;
 
@@ -118,9 +121,12 @@ impl HeaderName {
         Rc::clone(&self.0)
     }
 
-    /// Whether an interface that folds `-` and `_` into one would take `name` for this one.
+    /// Whether an interface that makes one character of all that are no letters or digits, as CGI
+    /// and its successors do, would take `name` for this one.
     fn is_like(&self, name: &[u8]) -> bool {
-        let fold = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+        let fold = |byte: u8| {
+            if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
+        };
         name.len() == self.0.len()
             && name.iter().zip(self.0.bytes()).all(|(a, b)| fold(*a) == fold(b))
     }
@@ -249,11 +255,12 @@ mod tests {
             ("x-auth-subject", "root"),
             ("x_auth_subject", "root"),
             ("x-auth_scopes", "all"),
+            ("x.auth.groups", "ops"),
             ("x-auth-subjects", "harmless"),
         ]);
         let mut effects = Effects::default();
         IdentityHeaders::default().strip(&Request::new(&proxy), &mut effects);
-        assert_eq!(effects.to_string(), "-x-auth-subject -x_auth_subject -x-auth_scopes");
+        assert_eq!(effects.to_string(), "-x-auth-subject -x_auth_subject -x-auth_scopes -x.auth.groups");
     }
 
     #[test]

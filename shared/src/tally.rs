@@ -1,16 +1,22 @@
 //! How often something happened per key within a window, in fixed memory, shared by all workers.
 //!
-//! 1. Keys are hashed (SHA-256, 64 bits of it) to one of [`SHARDS`] slots of the store, each with
-//!    room for [`ENTRIES`] keys of 16 bytes: 128 KiB in all.
+//! 1. Keys are hashed to one of [`SHARDS`] slots of the store, each with room for [`ENTRIES`] keys of
+//!    16 bytes: 128 KiB in all. The hash is keyed with a secret that the workers share, so nobody
+//!    outside can tell which keys meet in a slot.
 //! 2. A key's window begins with its first event and ends `window` later; then it is forgotten.
-//! 3. A full shard gives up an entry whose window has ended, else the one with the lowest count,
-//!    the oldest of those: a key near its limit stays while a colder one can go.
-//! 4. A window that begins in the future (the clock jumped back) has ended.
+//! 3. A full slot gives up an entry whose window has ended, else the one with the lowest count, the
+//!    oldest of those. In the second case the new key takes over the count and the window of the one
+//!    that it replaces (Space-Saving: Metwally, Agrawal, El Abbadi, 2005): no key is ever counted
+//!    lower than it came, so a flood of keys cannot make room for one near its limit. It can make
+//!    new keys seem hotter than they are, until the windows end.
+//! 4. A window that begins more than its length in the future (the clock jumped back) has ended.
 //! 5. Where the store fails, the caller learns it.
 
+use std::cell::OnceCell;
+use std::hash::Hasher;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
+use siphasher::sip::SipHasher24;
 
 use crate::store::{Change, Store, StoreFailure};
 use crate::time::Timestamp;
@@ -25,6 +31,10 @@ pub const ENTRIES: usize = 128;
 pub struct Tally {
     slots: Vec<String>,
     window: Duration,
+    /// Where the secret is kept, and what this worker offers should there be none yet.
+    secret_slot: String,
+    offered: [u8; 16],
+    secret: OnceCell<[u8; 16]>,
 }
 
 /// What a key's count came to.
@@ -44,57 +54,84 @@ struct Entry {
 }
 
 impl Tally {
-    /// A tally under `name`, which has to be the same on all workers.
-    pub fn new(name: &str, window: Duration) -> Self {
-        Self { slots: (0..SHARDS).map(|shard| format!("{name}/{shard}")).collect(), window }
+    /// A tally under `name`, which has to be the same on all workers; `secret` is drawn on this one.
+    pub fn new(name: &str, window: Duration, secret: [u8; 16]) -> Self {
+        // A tally of another window is another tally.
+        let name = format!("{name}/{}s", window.as_secs());
+        Self {
+            slots: (0..SHARDS).map(|shard| format!("{name}/{shard}")).collect(),
+            window,
+            secret_slot: format!("{name}/secret"),
+            offered: secret,
+            secret: OnceCell::new(),
+        }
     }
 
     /// Counts one event of `key` and says what that makes.
     pub fn add(&self, store: Store<'_>, key: &[u8], now: Timestamp) -> Result<Count, StoreFailure> {
-        self.change(store, key, now, |events| events.saturating_add(1))
+        let (slot, key) = self.place(store, key)?;
+        let now = seconds(now);
+        store.update(slot, |bytes| {
+            let mut entries = parse(bytes);
+            entries.retain(|entry| self.is_open(entry, now));
+            let entry = match entries.iter_mut().find(|entry| entry.key == key) {
+                Some(entry) => {
+                    entry.events = entry.events.saturating_add(1);
+                    *entry
+                }
+                None => admit(&mut entries, Entry { key, began: now, events: 1 }),
+            };
+            Change::Replace(write(&entries), self.count(&entry, now))
+        })
     }
 
-    /// Takes one event of `key` back: it turned out not to count.
+    /// Takes one event of `key` back: it turned out not to count. `now` may have passed meanwhile.
     pub fn take_back(
         &self,
         store: Store<'_>,
         key: &[u8],
         now: Timestamp,
     ) -> Result<Count, StoreFailure> {
-        self.change(store, key, now, |events| events.saturating_sub(1))
-    }
-
-    fn change(
-        &self,
-        store: Store<'_>,
-        key: &[u8],
-        now: Timestamp,
-        next: impl Fn(u32) -> u32,
-    ) -> Result<Count, StoreFailure> {
-        let key = hash(key);
-        let shard = usize::try_from(key.rem_euclid(u64::from(SHARDS))).unwrap_or_default();
-        let slot = self.slots.get(shard).ok_or(StoreFailure::Unavailable)?;
-        let now = u32::try_from(now.secs()).unwrap_or(u32::MAX);
+        let (slot, key) = self.place(store, key)?;
         store.update(slot, |bytes| {
             let mut entries = parse(bytes);
-            entries.retain(|entry| self.is_open(entry, now));
-            let known = entries.iter().find(|entry| entry.key == key).copied();
-            let before = known.unwrap_or(Entry { key, began: now, events: 0 });
-            let entry = Entry { events: next(before.events), ..before };
-            entries.retain(|entry| entry.key != key);
-            if entries.len() >= ENTRIES {
-                evict(&mut entries);
-            }
-            if entry.events > 0 {
-                entries.push(entry);
-            }
-            Change::Replace(write(&entries), self.count(&entry, now))
+            let found = entries.iter_mut().find(|entry| entry.key == key);
+            let Some(entry) = found else {
+                return Change::Keep(Count { events: 0, ends_in: Duration::ZERO });
+            };
+            entry.events = entry.events.saturating_sub(1);
+            let count = self.count(entry, seconds(now));
+            entries.retain(|entry| entry.events > 0);
+            Change::Replace(write(&entries), count)
         })
     }
 
+    /// The slot of a key, and what stands for the key in it.
+    fn place(&self, store: Store<'_>, key: &[u8]) -> Result<(&str, u64), StoreFailure> {
+        let mut hasher = SipHasher24::new_with_key(&self.secret(store)?);
+        hasher.write(key);
+        let key = hasher.finish();
+        let shard = usize::try_from(key.rem_euclid(u64::from(SHARDS))).unwrap_or_default();
+        let slot = self.slots.get(shard).ok_or(StoreFailure::Unavailable)?;
+        Ok((slot, key))
+    }
+
+    /// The secret of all workers: the one that came first.
+    fn secret(&self, store: Store<'_>) -> Result<[u8; 16], StoreFailure> {
+        if let Some(secret) = self.secret.get() {
+            return Ok(*secret);
+        }
+        let secret = store.update(&self.secret_slot, |bytes| match bytes.try_into() {
+            Ok(secret) => Change::Keep(secret),
+            Err(_) => Change::Replace(self.offered.to_vec(), self.offered),
+        })?;
+        Ok(*self.secret.get_or_init(|| secret))
+    }
+
     fn is_open(&self, entry: &Entry, now: u32) -> bool {
-        entry.began <= now
-            && u64::from(now.saturating_sub(entry.began)) < self.window.as_secs().max(1)
+        let window = self.window.as_secs().max(1);
+        u64::from(now.saturating_sub(entry.began)) < window
+            && u64::from(entry.began.saturating_sub(now)) <= window
     }
 
     fn count(&self, entry: &Entry, now: u32) -> Count {
@@ -104,17 +141,21 @@ impl Tally {
     }
 }
 
-fn evict(entries: &mut Vec<Entry>) {
-    let coldest = entries.iter().enumerate().min_by_key(|(_, entry)| (entry.events, entry.began));
-    if let Some((index, _)) = coldest {
-        entries.swap_remove(index);
+/// Makes room for a new key, and says as what it is counted.
+fn admit(entries: &mut Vec<Entry>, new: Entry) -> Entry {
+    if entries.len() < ENTRIES {
+        entries.push(new);
+        return new;
     }
+    let coldest = entries.iter_mut().min_by_key(|entry| (entry.events, entry.began));
+    let Some(coldest) = coldest else { return new };
+    let events = coldest.events.saturating_add(new.events);
+    *coldest = Entry { events, began: coldest.began, ..new };
+    *coldest
 }
 
-/// Second preimages of 64 bits are out of reach, and with them a victim of somebody's choosing.
-fn hash(key: &[u8]) -> u64 {
-    let digest = Sha256::digest(key);
-    digest.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)).unwrap_or_default()
+fn seconds(now: Timestamp) -> u32 {
+    u32::try_from(now.secs()).unwrap_or(u32::MAX)
 }
 
 fn parse(bytes: &[u8]) -> Vec<Entry> {
@@ -154,7 +195,7 @@ mod tests {
     const WINDOW: Duration = Duration::from_secs(60);
 
     fn add(proxy: &Proxy, key: &str, secs: u64) -> Count {
-        let tally = Tally::new("tally", WINDOW);
+        let tally = Tally::new("tally", WINDOW, [7; 16]);
         tally.add(Store::new(proxy), key.as_bytes(), Timestamp::from_secs(secs)).unwrap()
     }
 
@@ -185,7 +226,7 @@ mod tests {
     fn an_event_can_be_taken_back() {
         let proxy = Proxy::default();
         add(&proxy, "a", 100);
-        let tally = Tally::new("tally", WINDOW);
+        let tally = Tally::new("tally", WINDOW, [7; 16]);
         let count = tally.take_back(Store::new(&proxy), b"a", Timestamp::from_secs(100)).unwrap();
         assert_eq!(count.events, 0);
         assert_eq!(add(&proxy, "a", 101).events, 1);
@@ -200,15 +241,66 @@ mod tests {
         for n in 0..50_000 {
             add(&proxy, &format!("cold {n}"), 101);
         }
-        assert!(proxy.shared_bytes() <= usize::from(SHARDS) * (ENTRIES * 16 + 32));
-        assert_eq!(add(&proxy, "hot", 102).events, 6);
+        assert!(proxy.shared_bytes() <= usize::from(SHARDS) * (ENTRIES * 16 + 32) + 64);
+        assert!(add(&proxy, "hot", 102).events >= 6);
+    }
+
+    #[test]
+    fn a_flood_of_hot_keys_does_not_free_a_hot_one_either() {
+        let proxy = Proxy::default();
+        for _ in 0..5 {
+            add(&proxy, "victim", 100);
+        }
+        for n in 0..SHARDS as usize * ENTRIES * 2 {
+            for _ in 0..6 {
+                add(&proxy, &format!("hot {n}"), 101);
+            }
+        }
+        assert!(add(&proxy, "victim", 102).events >= 6);
+    }
+
+    #[test]
+    fn the_first_workers_secret_is_everybodys() {
+        let proxy = Proxy::default();
+        add(&proxy, "a", 100);
+        let other = Tally::new("tally", WINDOW, [8; 16]);
+        let count = other.add(Store::new(&proxy), b"a", Timestamp::from_secs(101)).unwrap();
+        assert_eq!(count.events, 2);
+    }
+
+    #[test]
+    fn taking_back_late_leaves_the_other_keys_alone() {
+        let proxy = Proxy::default();
+        for n in 0..2000 {
+            add(&proxy, &format!("{n}"), 150);
+        }
+        let tally = Tally::new("tally", WINDOW, [7; 16]);
+        // The clock of whoever takes back stood still, or the windows begin in its future.
+        tally.take_back(Store::new(&proxy), b"5", Timestamp::from_secs(20)).unwrap();
+        assert!((6..2000).all(|n| add(&proxy, &format!("{n}"), 150).events == 2));
+    }
+
+    #[test]
+    fn a_worker_whose_clock_is_behind_counts_on() {
+        let proxy = Proxy::default();
+        add(&proxy, "a", 100);
+        assert_eq!(add(&proxy, "a", 99).events, 2);
+    }
+
+    #[test]
+    fn another_window_is_another_tally() {
+        let proxy = Proxy::default();
+        add(&proxy, "a", 100);
+        let other = Tally::new("tally", Duration::from_secs(10), [7; 16]);
+        let count = other.add(Store::new(&proxy), b"a", Timestamp::from_secs(100)).unwrap();
+        assert_eq!(count.events, 1);
     }
 
     #[test]
     fn garbage_in_a_slot_counts_as_nothing() {
         let proxy = Proxy::default();
         for shard in 0..SHARDS {
-            let slot = format!("tally/{shard}");
+            let slot = format!("tally/60s/{shard}");
             Store::new(&proxy).update(&slot, |_| Change::Replace(vec![255; 37], ())).unwrap();
         }
         assert_eq!(add(&proxy, "a", 100).events, 1);

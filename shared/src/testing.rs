@@ -100,8 +100,8 @@ impl Proxy {
 }
 
 impl Host for Proxy {
-    fn now(&self) -> Timestamp {
-        self.now.get()
+    fn now(&self) -> Result<Timestamp, Unreadable> {
+        self.answer(self.now.get())
     }
 
     fn random(&self, bytes: &mut [u8]) -> Result<(), Unreadable> {
@@ -206,7 +206,7 @@ impl<P: Plugin> Bench<P> {
     /// The same with an environment.
     pub fn configure_in(config: &Value, environment: &Environment) -> Result<Self, Invalid> {
         let proxy = Proxy::default();
-        let birth = Birth { name: "test", secret: [7; 16], now: proxy.now() };
+        let birth = Birth { name: "test", secret: [7; 16], now: proxy.now.get() };
         let instance = Instance::configure(config.to_string().as_bytes(), environment, &birth)?;
         Ok(Self { proxy, instance })
     }
@@ -222,14 +222,14 @@ impl<P: Plugin> Bench<P> {
 
     /// Lets time pass: what background work asks for.
     pub fn tick(&mut self) -> Vec<(u32, Call)> {
-        let mut background = Background::new(self.proxy.now(), Store::new(&self.proxy));
+        let mut background = Background::new(self.proxy.now.get(), Store::new(&self.proxy));
         self.instance.plugin.on_tick(&mut background);
         background.take_calls()
     }
 
     /// Answers a background call.
     pub fn answer(&mut self, id: u32, answer: &Answer<'_>) {
-        let mut background = Background::new(self.proxy.now(), Store::new(&self.proxy));
+        let mut background = Background::new(self.proxy.now.get(), Store::new(&self.proxy));
         self.instance.plugin.on_background_answer(id, answer, &mut background);
     }
 }

@@ -27,7 +27,7 @@ pub struct Unreadable;
 /// What a proxy can be asked. The adapter asks the real one; tests have [`crate::testing`].
 pub trait Host {
     /// The time now.
-    fn now(&self) -> Timestamp;
+    fn now(&self) -> Result<Timestamp, Unreadable>;
     /// Fills `bytes` with what nobody can guess.
     fn random(&self, bytes: &mut [u8]) -> Result<(), Unreadable>;
     /// A header map, whole.
@@ -65,7 +65,7 @@ impl<'a> Request<'a> {
 
     /// The time now, the same throughout the view.
     pub fn now(&self) -> Timestamp {
-        *self.now.get_or_init(|| self.host.now())
+        *self.now.get_or_init(|| self.read(self.host.now()))
     }
 
     /// All headers, pseudo-headers (`:method`) among them.
@@ -143,9 +143,9 @@ impl<'a> Response<'a> {
         Self { host, headers: OnceCell::new() }
     }
 
-    /// The time now.
-    pub fn now(&self) -> Timestamp {
-        self.host.now()
+    /// The time now; `None` where the proxy cannot say.
+    pub fn now(&self) -> Option<Timestamp> {
+        self.host.now().ok()
     }
 
     /// All headers, `:status` among them; none where the proxy cannot say.
@@ -170,9 +170,9 @@ impl<'a> Exchange<'a> {
         Self { host }
     }
 
-    /// The time now.
-    pub fn now(&self) -> Timestamp {
-        self.host.now()
+    /// The time now; `None` where the proxy cannot say.
+    pub fn now(&self) -> Option<Timestamp> {
+        self.host.now().ok()
     }
 
     /// A property of the exchange, such as `response.code`; `None` where the proxy has none.

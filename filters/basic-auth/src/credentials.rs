@@ -11,6 +11,8 @@ const MAX_USER: usize = 256;
 /// The longest that Base64 of the two and the colon can be.
 const MAX_TOKEN: usize = (MAX_USER + 1 + MAX_PASSWORD).div_ceil(3) * 4;
 
+const SCHEME: &[u8] = b"Basic";
+
 /// What the `Authorization` header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Presented<'a> {
@@ -40,17 +42,23 @@ impl<'a> Presented<'a> {
             Sole::Repeated => return Self::Repeated,
             Sole::Once(value) => value.trim_ascii(),
         };
-        let end = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
-        let (scheme, token) = value.split_at_checked(end).unwrap_or((value, b""));
-        if !scheme.eq_ignore_ascii_case(b"basic") {
+        if !is_basic(value) {
             return Self::OtherScheme;
         }
-        let token = token.trim_ascii();
+        let token = value.get(SCHEME.len()..).unwrap_or_default().trim_ascii();
         if token.is_empty() || token.len() > MAX_TOKEN {
             return Self::Malformed;
         }
         Self::Basic(Token(token))
     }
+}
+
+/// Whether a value of `Authorization` is of the scheme. A tab behind it is not as RFC 9110 has it,
+/// but what follows may be credentials all the same.
+pub(crate) fn is_basic(value: &[u8]) -> bool {
+    let value = value.trim_ascii();
+    let (scheme, rest) = value.split_at_checked(SCHEME.len()).unwrap_or((value, b""));
+    scheme.eq_ignore_ascii_case(SCHEME) && matches!(rest.first(), None | Some(b' ' | b'\t' | b','))
 }
 
 impl<'a> Token<'a> {

@@ -3,8 +3,8 @@
 //! 1. As in Apache's `mod_authn_file`, whitespace around a line is dropped, empty lines and lines
 //!    that begin with `#` are skipped, and what follows a second colon is ignored.
 //! 2. Whatever else is wrong is refused with the number of its line, for the whole text: no colon,
-//!    no user, a user with a control character, a user that comes twice (Apache takes the first),
-//!    a hash that [`PasswordHash::parse`] refuses.
+//!    no user, a user with a control character or a space at an end, a user that comes twice
+//!    (Apache takes the first), a hash that [`PasswordHash::parse`] refuses.
 //! 3. Plain text is taken only if [`AllowPlain`] says so. It may not hold a colon then: its end would
 //!    be ignored.
 //! 4. A line that ends in a backslash does not go on in the next one, as it would in Apache.
@@ -68,6 +68,8 @@ pub enum InvalidLine {
     NoUser,
     /// Before the colon, where no client could send it.
     ControlCharacter,
+    /// Before the colon: it would be gone from the header in which the upstream reads the name.
+    SpaceAtEnd,
     /// A user that another line has already.
     Duplicate {
         /// The number of that line.
@@ -85,6 +87,7 @@ impl fmt::Display for InvalidLine {
             Self::NoColon => f.write_str("has no colon"),
             Self::NoUser => f.write_str("has no user before the colon"),
             Self::ControlCharacter => f.write_str("has a control character in the user's name"),
+            Self::SpaceAtEnd => f.write_str("has a space at an end of the user's name"),
             Self::Duplicate { first } => write!(f, "has the user of line {first} again"),
             Self::PlainWithColon => f.write_str("has a password in plain text with a colon in it"),
             Self::Hash(invalid) => write!(f, "what follows the colon {invalid}"),
@@ -104,6 +107,9 @@ fn parse_line(line: &str, plain: AllowPlain) -> Result<Option<(&str, PasswordHas
     }
     if user.contains(char::is_control) {
         return Err(InvalidLine::ControlCharacter);
+    }
+    if user.trim() != user {
+        return Err(InvalidLine::SpaceAtEnd);
     }
     Ok(Some((user, parse_hash(rest, plain)?)))
 }
@@ -162,8 +168,8 @@ mod tests {
     #[test]
     fn keeps_spaces_and_case_in_a_name() {
         check(
-            &format!("alice :{HASH}\nAlice:{HASH}\nÄlice B:{HASH}"),
-            &["alice ", "Alice", "Älice B"],
+            &format!("al ice:{HASH}\nAlice:{HASH}\nÄlice B:{HASH}"),
+            &["al ice", "Alice", "Älice B"],
         );
     }
 
@@ -180,6 +186,11 @@ mod tests {
     #[test]
     fn refuses_an_empty_user() {
         check_refused(&format!(":{HASH}"), "line 1: has no user before the colon");
+    }
+
+    #[test]
+    fn refuses_a_space_at_an_end_of_a_name() {
+        check_refused(&format!("alice :{HASH}"), "line 1: has a space at an end of the user's name");
     }
 
     #[test]

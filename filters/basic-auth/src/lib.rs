@@ -6,14 +6,14 @@
 //!    control character in the credentials.
 //! 3. The user is known, the password is theirs and the moment is one at which it is good, else 401.
 //!    The client learns no more than that; the reason is in the log and the metric. A user that
-//!    nobody knows costs what the dearest known one costs.
+//!    nobody knows costs what a wrong password costs.
 //! 4. A user who is not in `allow` gets 403.
 //! 5. Who is let through is told to the filters behind and the upstream ([`shared::identity`]); the
 //!    credentials are taken off, unless `forward_credentials: true`.
 //! 6. A credential found good is good for `verified_cache.ttl` without being hashed again.
 //! 7. After `throttle.failures` wrong ones within `throttle.window`, 429 until the window ends,
-//!    for right ones too, unless they were found good before. Attempts under way count, on all
-//!    workers together. Where they cannot be counted, 503.
+//!    for right ones too, unless the same client's were found good before. Attempts under way count,
+//!    on all workers together. Where they cannot be counted, 503.
 //! 8. `verdict: defer` leaves evidence of either outcome and lets a policy decide.
 //!
 //! It is to be trusted over TLS only, and for as much as its hashes are worth: see the README.
@@ -31,7 +31,7 @@ mod users;
 
 use std::rc::Rc;
 
-use shared::cache::Verified;
+use shared::cache::{Fingerprint, Verified};
 use shared::config::{Invalid, Layers, Mode, Scope};
 use shared::effects::Effects;
 use shared::filter::{Birth, Filter, Flow, Plugin};
@@ -67,10 +67,11 @@ impl Plugin for BasicAuth {
         }
         let cache = &config.verified_cache;
         let slots = birth.slots(Self::NAME);
+        let throttle = |throttle| Throttle::new(&slots, birth.secret, throttle);
         Ok(Self {
             users,
             verified: Verified::new(birth.secret, cache.entries.get(), cache.ttl.duration()),
-            throttle: config.throttle.as_ref().map(|throttle| Throttle::new(&slots, throttle)),
+            throttle: config.throttle.as_ref().map(throttle),
             identity_headers: config.identity_headers,
         })
     }
@@ -100,7 +101,7 @@ impl Filter for Authentication {
             Ok(user) => Finding::Known(Rc::clone(&user.credential)),
             Err(no) => Finding::Refused(no.refusal(settings)),
         };
-        let is_ours = matches!(presented, Presented::Basic(_) | Presented::Malformed);
+        let is_ours = request.headers().all("authorization").any(credentials::is_basic);
         // In shadow mode the upstream still decides, and needs what the client sent.
         if is_ours && !settings.forward_credentials && scope.mode == Mode::Enforce {
             effects.remove_request_header(Rc::from("authorization"));
@@ -124,7 +125,7 @@ impl BasicAuth {
             Presented::OtherScheme => return Err(No::OtherScheme),
             Presented::Malformed => return Err(No::Malformed),
         };
-        let fingerprint = self.verified.fingerprint(token.encoded());
+        let fingerprint = self.fingerprint(token, request);
         let known = self.verified.find(&fingerprint, request.now());
         let by = if known.is_some() { "cache" } else { "hash" };
         let user = match known {
@@ -141,6 +142,19 @@ impl BasicAuth {
         settings.allow.check(&user)?;
         effects.count_by("allowed", "by", by);
         Ok(user)
+    }
+
+    /// What a credential is remembered by. Where guesses are counted, what one client may use without
+    /// being counted is of no use to another.
+    fn fingerprint(&self, token: &Token<'_>, request: &Request<'_>) -> Fingerprint {
+        match &self.throttle {
+            None => self.verified.fingerprint(token.encoded()),
+            Some(_) => {
+                let client = throttle::client(request);
+                // Base64 has no space, so no client and credential are another pair's.
+                self.verified.fingerprint(&[token.encoded(), b" ", &client].concat())
+            }
+        }
     }
 
     fn verify(&self, token: &Token<'_>, request: &Request<'_>) -> Result<Rc<User>, No> {

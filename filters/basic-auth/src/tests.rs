@@ -93,7 +93,8 @@ fn no_credentials_get_the_challenge() {
 fn two_authorization_headers_are_refused() {
     let good = basic("carol:carol:s");
     let twice = [("authorization", good.as_str()), ("authorization", &good)];
-    assert_eq!(bench(&config()).send(&twice).line(), refused("repeated", ""));
+    let line = bench(&config()).send(&twice).line();
+    assert_eq!(line, refused("repeated", "-authorization "));
 }
 
 #[test]
@@ -265,6 +266,15 @@ fn what_was_found_good_before_is_not_throttled() {
 }
 
 #[test]
+fn what_one_client_may_use_uncounted_is_counted_for_another() {
+    let mut bench = throttled("address");
+    assert_eq!(status(&mut bench, "carol:carol:s"), 200);
+    bench.proxy.set_property(&["source", "address"], b"10.0.0.2:1000");
+    let guesses = ["carol:1", "carol:2", "carol:3", "carol:carol:s"];
+    assert_eq!(guesses.map(|pair| status(&mut bench, pair)), [401, 401, 429, 429]);
+}
+
+#[test]
 fn attempts_are_counted_by_what_is_configured() {
     let others = |by: &str, pair: &str, address: &[u8]| {
         let mut bench = throttled(by);
@@ -297,6 +307,10 @@ fn a_deferred_verdict_leaves_evidence_and_lets_through() {
         ),
         "{line}"
     );
+    let line = send(&mut bench, &format!("basic\t{}", STANDARD.encode("carol:x"))).line();
+    assert!(line.starts_with("continue -authorization #deferred"), "{line}");
+    let line = bench.send(&[("authorization", "Bearer x"), ("authorization", "Basic x")]).line();
+    assert!(line.starts_with("continue -authorization #deferred[reason=repeated]"), "{line}");
     let line = send(&mut bench, &basic("carol:carol:s")).line();
     let known = "gatehouse.evidence.basic-auth={\"scheme\":\"basic\"";
     assert!(line.contains(known) && !line.contains("x-auth-subject"), "{line}");
@@ -361,7 +375,7 @@ fn mistakes_in_the_configuration_are_named() {
     );
     refuse(
         &json!({"users": [{"name": "a:b", "password": "p"}]}),
-        "users[0].name: a name is not empty and has no colon or control character",
+        "users[0].name: a name is not empty, has no colon or control character, and no space at an end",
     );
     refuse(
         &json!({"htpasswd": format!("a:{ALICE}"), "users": [{"name": "a", "password": "p"}]}),
@@ -401,6 +415,25 @@ fn mistakes_in_the_settings_are_named() {
         &with(json!({"throttle": {"failures": 1, "window": "0s"}})),
         "throttle.window: a period of zero; leave the field out instead",
     );
+    refuse(&with(json!({"throttle": null})), "throttle: is null; leave the field out instead");
+    refuse(
+        &with(json!({"allow": {"users": null}})),
+        "allow.users: is null; leave the field out instead",
+    );
+    refuse(
+        &with(json!({"rules": [{"match": {"paths": null, "methods": ["GET"]}}]})),
+        "rules[0].match.paths: is null; leave the field out instead",
+    );
+    refuse(&with(json!({"allow": {}})), "allow: names nobody; write `all` to allow everybody");
+    refuse(&with(json!({"allow": "none"})), "allow: is not `all`");
+    refuse(
+        &with(json!({"users": [{"name": "a", "password": 5}]})),
+        "users[0].password: invalid type: a number, expected a string",
+    );
+    refuse(
+        &with(json!({"users": [{"name": " a", "password": "b"}]})),
+        "users[0].name: a name is not empty, has no colon or control character, and no space at an end",
+    );
     refuse(&with(json!({"throttle": {"failures": 1}})), "throttle: missing field `window`");
     refuse(
         &with(json!({"identity_headers": {"subject": "x y"}})),
@@ -422,8 +455,12 @@ fn no_error_shows_a_secret() {
         json!({"users": [{"name": "a", "hash": "hunter2"}]}),
         json!({"users": [{"name": "a", "password": {"value": "hunter2"}}]}),
         json!({"users": "alice:hunter2"}),
+        json!({"users": [{"name": "a", "password": 4711_0815}]}),
+        json!({"users": [{"name": "a", "hash": 4711_0815.5}]}),
+        json!({"users": [{"name": "a", "password": [4711_0815]}]}),
+        json!({"htpasswd": 4711_0815}),
     ] {
         let error = Bench::<BasicAuth>::configure(&config).err().expect("refused").to_string();
-        assert!(!error.contains("hunter2"), "{error}");
+        assert!(!error.contains("hunter2") && !error.contains("4711"), "{error}");
     }
 }

@@ -27,8 +27,8 @@ pub(crate) struct Attempt<'a> {
 }
 
 impl Throttle {
-    pub(crate) fn new(slots: &str, config: &ThrottleConfig) -> Self {
-        let tally = Tally::new(&format!("{slots}/failures"), config.window.duration());
+    pub(crate) fn new(slots: &str, secret: [u8; 16], config: &ThrottleConfig) -> Self {
+        let tally = Tally::new(&format!("{slots}/failures"), config.window.duration(), secret);
         Self { tally, failures: config.failures.get(), by: config.by }
     }
 
@@ -48,7 +48,7 @@ impl Throttle {
     }
 
     fn key(&self, name: &[u8], request: &Request<'_>) -> Vec<u8> {
-        let address = || client(request.property(&["source", "address"]).as_deref());
+        let address = || client(request);
         match self.by {
             ThrottleBy::Address => [b"a:", address().as_slice()].concat(),
             ThrottleBy::User => [b"u:", name].concat(),
@@ -67,7 +67,11 @@ impl Attempt<'_> {
 
 /// The client's address without its port; the first 64 bits of one of IPv6, which is what a
 /// subscriber gets. All clients share one where the proxy does not say.
-fn client(address: Option<&[u8]>) -> Vec<u8> {
+pub(crate) fn client(request: &Request<'_>) -> Vec<u8> {
+    network(request.property(&["source", "address"]).as_deref())
+}
+
+fn network(address: Option<&[u8]>) -> Vec<u8> {
     let text = address.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
     let ip = text.parse::<SocketAddr>().map(|address| address.ip()).or_else(|_| text.parse());
     match ip.map(|ip| ip.to_canonical()) {
@@ -82,18 +86,18 @@ fn client(address: Option<&[u8]>) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::client;
+    use super::network;
 
     #[test]
     fn a_client_is_its_address_without_the_port() {
-        assert_eq!(client(Some(b"10.0.0.1:1234")), client(Some(b"10.0.0.1:5678")));
-        assert_ne!(client(Some(b"10.0.0.1:1234")), client(Some(b"10.0.0.2:1234")));
-        assert_eq!(client(Some(b"[::ffff:10.0.0.1]:1")), client(Some(b"10.0.0.1:1")));
+        assert_eq!(network(Some(b"10.0.0.1:1234")), network(Some(b"10.0.0.1:5678")));
+        assert_ne!(network(Some(b"10.0.0.1:1234")), network(Some(b"10.0.0.2:1234")));
+        assert_eq!(network(Some(b"[::ffff:10.0.0.1]:1")), network(Some(b"10.0.0.1:1")));
     }
 
     #[test]
     fn a_client_of_ipv6_is_its_network() {
-        assert_eq!(client(Some(b"[2001:db8::1]:1")), client(Some(b"[2001:db8::2:3]:1")));
-        assert_ne!(client(Some(b"[2001:db8::1]:1")), client(Some(b"[2001:db8:0:1::1]:1")));
+        assert_eq!(network(Some(b"[2001:db8::1]:1")), network(Some(b"[2001:db8::2:3]:1")));
+        assert_ne!(network(Some(b"[2001:db8::1]:1")), network(Some(b"[2001:db8:0:1::1]:1")));
     }
 }

@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::hint::black_box;
 use std::rc::Rc;
 
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use shared::config::{Invalid, NonEmpty};
 use shared::identity::{Credential, Identity};
 use shared::time::Timestamp;
@@ -17,8 +19,8 @@ use crate::password::PasswordHash;
 /// Everybody who is known.
 pub(crate) struct Users {
     by_name: HashMap<Vec<u8>, Rc<User>>,
-    /// Costs what the dearest of them costs, and is nobody's.
-    nobody: PasswordHash,
+    /// One hash of every kind that they have, each nobody's.
+    decoys: Vec<PasswordHash>,
 }
 
 /// Somebody who is known.
@@ -48,32 +50,31 @@ impl Users {
             let named = Named::parse(entry).and_then(|named| named.new_among(&mut names));
             entries.push(named.map_err(|error| error.within(&format!("users[{index}]")))?);
         }
-        let dearest = entries.iter().map(|entry| &entry.hash).max_by_key(|hash| hash.work());
-        let Some(dearest) = dearest else {
+        if entries.is_empty() {
             return Err(Invalid::at("", "nobody can log in: `htpasswd` and `users` name no user"));
-        };
-        let nobody = PasswordHash::dummy(dearest);
+        }
+        let decoys = decoys(entries.iter().map(|entry| &entry.hash))?;
         let users = entries.into_iter().map(|entry| {
             let user = entry.user(config, filter);
             (user.name.clone().into_bytes(), Rc::new(user))
         });
-        Ok(Self { by_name: users.collect(), nobody })
+        Ok(Self { by_name: users.collect(), decoys })
     }
 
-    /// Whether the password is the user's. A wrong answer costs what the dearest hash costs,
-    /// whoever is asked for.
+    /// Whether the password is the user's. A wrong answer costs one hash of every kind that there
+    /// is, whoever is asked for, so that its time says neither who is known nor how.
     pub(crate) fn verify(&self, name: &[u8], password: &[u8]) -> Checked {
-        let Some(user) = self.by_name.get(name) else {
-            black_box(self.nobody.verify(password));
-            return Checked::UnknownUser;
-        };
-        if user.hash.verify(password) {
+        let user = self.by_name.get(name);
+        if let Some(user) = user
+            && user.hash.verify(password)
+        {
             return Checked::Right(Rc::clone(user));
         }
-        if user.hash.work() < self.nobody.work() {
-            black_box(self.nobody.verify(password));
+        let spent = user.map(|user| user.hash.scheme());
+        for decoy in self.decoys.iter().filter(|decoy| Some(decoy.scheme()) != spent) {
+            black_box(decoy.verify(password));
         }
-        Checked::WrongPassword
+        if user.is_some() { Checked::WrongPassword } else { Checked::UnknownUser }
     }
 
     /// Refuses names that nobody has: a typing error would lock everybody out, or let nobody in.
@@ -97,6 +98,26 @@ impl Users {
     }
 }
 
+/// A wrong password costs all kinds, so there may not be many.
+const MOST_KINDS: usize = 8;
+
+fn decoys<'a>(hashes: impl Iterator<Item = &'a PasswordHash>) -> Result<Vec<PasswordHash>, Invalid> {
+    let mut decoys: Vec<PasswordHash> = Vec::new();
+    for hash in hashes {
+        if decoys.iter().all(|decoy| decoy.scheme() != hash.scheme()) {
+            decoys.push(PasswordHash::dummy(hash));
+        }
+    }
+    if decoys.len() > MOST_KINDS {
+        let message = format!(
+            "the passwords are hashed in {} ways or costs, more than {MOST_KINDS}: a wrong one would cost them all",
+            decoys.len()
+        );
+        return Err(Invalid::at("", message));
+    }
+    Ok(decoys)
+}
+
 impl User {
     /// Whether the user's password is good at this moment.
     pub(crate) fn is_valid(&self, now: Timestamp) -> Result<(), No> {
@@ -110,13 +131,46 @@ impl User {
     }
 }
 
-/// Who of the known ones may: a user named here, or of a group named here. Everybody, where nobody
-/// is named.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+/// Who of the known ones may: a user named here, or of a group named here; or `all`, the default.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct AllowList {
     users: Option<NonEmpty<String>>,
     groups: Option<NonEmpty<String>>,
+}
+
+impl<'de> Deserialize<'de> for AllowList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AllowVisitor)
+    }
+}
+
+struct AllowVisitor;
+
+impl<'de> Visitor<'de> for AllowVisitor {
+    type Value = AllowList;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("`all`, or an object with `users` or `groups`")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<AllowList, E> {
+        if text == "all" { Ok(AllowList::default()) } else { Err(E::custom("is not `all`")) }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<AllowList, A::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Written {
+            users: Option<NonEmpty<String>>,
+            groups: Option<NonEmpty<String>>,
+        }
+        let Written { users, groups } = Written::deserialize(MapAccessDeserializer::new(members))?;
+        if users.is_none() && groups.is_none() {
+            // What a template leaves behind must not open.
+            return Err(A::Error::custom("names nobody; write `all` to allow everybody"));
+        }
+        Ok(AllowList { users, groups })
+    }
 }
 
 /// Decides who may.
@@ -146,10 +200,10 @@ struct Named<'a> {
 impl<'a> Named<'a> {
     fn parse(entry: &'a UserEntry) -> Result<Self, Invalid> {
         let name = entry.name.clone();
-        if name.is_empty() || name.contains(':') || name.chars().any(char::is_control) {
+        if !is_name(&name) {
             return Err(Invalid::at(
                 "name",
-                "a name is not empty and has no colon or control character",
+                "a name is not empty, has no colon or control character, and no space at an end",
             ));
         }
         let hash = match (&entry.hash, &entry.password) {
@@ -201,6 +255,14 @@ impl<'a> Named<'a> {
             not_after,
         }
     }
+}
+
+/// Spaces at an end would be gone from the header in which the upstream reads the name.
+fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && !name.contains(':')
+        && !name.chars().any(char::is_control)
+        && name.trim() == name
 }
 
 fn from_htpasswd(config: &Config) -> Result<Vec<Named<'_>>, Invalid> {

@@ -26,14 +26,22 @@ impl Error for Invalid {
 impl Reader {
     fn wrong(&self, expected: &dyn Expected) -> Invalid {
         let found = match &self.0 {
-            Value::Null => Unexpected::Unit,
-            Value::Bool(value) => Unexpected::Bool(*value),
+            Value::Null => Unexpected::Other("null"),
+            Value::Bool(_) => Unexpected::Other("a boolean"),
             Value::Number(_) => Unexpected::Other("a number"),
             Value::String(_) => Unexpected::Other("a string"),
             Value::Array(_) => Unexpected::Seq,
             Value::Object(_) => Unexpected::Map,
         };
         Invalid::invalid_type(found, expected)
+    }
+
+    /// Numbers stop here, before a visitor quotes what may be a password without its quotes.
+    fn read_text<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
+        match self.0 {
+            Value::String(text) => visitor.visit_string(text),
+            _ => Err(self.wrong(&visitor)),
+        }
     }
 
     /// Strings stop here where none is wanted, before a visitor quotes them.
@@ -69,8 +77,20 @@ impl<'de> Deserializer<'de> for Reader {
         }
     }
 
+    /// An empty value is what a template leaves behind, and would be taken for "no limit".
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
-        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+        if self.0.is_null() {
+            return Err(Invalid::at("", "is null; leave the field out instead"));
+        }
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
+        self.read_text(visitor)
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
+        self.read_text(visitor)
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -113,7 +133,7 @@ impl<'de> Deserializer<'de> for Reader {
     }
 
     forward_to_deserialize_any! {
-        char str string bytes byte_buf i128 u128 unit_struct tuple tuple_struct identifier ignored_any
+        char bytes byte_buf i128 u128 unit_struct tuple tuple_struct identifier ignored_any
     }
 }
 

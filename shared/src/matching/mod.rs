@@ -4,13 +4,18 @@
 //! 2. Hosts are compared without case, port and a dot at the end; `*.example.com` is any host below.
 //! 3. Paths are compared as [`path`] says. A path that can be read in two ways, of which one is
 //!    matched and one is not, is refused ([`BadPath`]).
-//! 4. An empty list, or a `match` that names nothing, is an error of the configuration.
+//! 4. Headers are compared as the client sent them. Those that begin with `x-auth-` are the proxy's
+//!    own to say, so no rule may ask for them.
+//! 5. An empty list, or a `match` that names nothing, is an error of the configuration.
 
 pub mod path;
+
+use std::rc::Rc;
 
 use serde::{Deserialize, Deserializer, de::Error};
 
 use crate::config::NonEmpty;
+use crate::identity::HeaderName;
 use crate::view::Request;
 use path::{BadPath, Pattern, Readings};
 
@@ -20,7 +25,7 @@ pub struct Matcher {
     hosts: Option<NonEmpty<Host>>,
     paths: Option<NonEmpty<Pattern>>,
     methods: Option<NonEmpty<Method>>,
-    headers: Vec<(String, HeaderValue)>,
+    headers: Vec<(Rc<str>, HeaderValue)>,
     routes: Option<NonEmpty<String>>,
     clusters: Option<NonEmpty<String>>,
 }
@@ -94,8 +99,17 @@ impl<'de> Deserialize<'de> for Matcher {
                 "names nothing to match; what no rule names falls to the top level",
             ));
         }
-        let headers = headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
-        Ok(Self { hosts, paths, methods, headers: headers.collect(), routes, clusters })
+        let mut named = Vec::new();
+        for (name, value) in headers {
+            let name = HeaderName::try_from(name.as_str()).map_err(D::Error::custom)?.shared();
+            if name.starts_with("x-auth-") {
+                return Err(D::Error::custom(format!(
+                    "headers.{name}: anybody can send it; `x-auth-` headers are the proxy's own"
+                )));
+            }
+            named.push((name, value));
+        }
+        Ok(Self { hosts, paths, methods, headers: named, routes, clusters })
     }
 }
 
@@ -290,6 +304,8 @@ mod tests {
             json!({"paths": ["x"]}),
             json!({"path": ["/x"]}),
             json!({"headers": {"x": 5}}),
+            json!({"headers": {"x y": "5"}}),
+            json!({"headers": {"X-Auth-Subject": "root"}}),
         ] {
             assert!(from_value::<Matcher>(rule.clone()).is_err(), "{rule}");
         }

@@ -1,16 +1,17 @@
 //! Paths as rules see them, and the patterns that rules are written in.
 //!
 //! Proxies, frameworks and file systems read one path in different ways: `%2e`, `//`, `\`, `;x`,
-//! `%2f`, `%252f`. A rule that opens `/public/**` must not open `/public/..%2fadmin`.
+//! `%2f`, `%252f`, `%3f`. A rule that opens `/public/**` must not open `/public/..%2fadmin`.
 //!
 //! 1. A path is compared without its query, and with characters decoded that mean the same either
 //!    way (`%61` is `a`).
-//! 2. Where something in it has more than one reading, it is read twice: as sent, and by the
-//!    greediest reader there is (decoding all, repeatedly; `\` is `/`; `;x` dropped; slashes merged;
-//!    dot segments resolved).
+//! 2. Where something in it has more than one reading, every reading is made: all escapes decoded,
+//!    parameters (`;x`) dropped, slashes turned, merged and `.` taken out, the rest cut off at a
+//!    decoded `?` or `#`; in any order, until nothing new comes of it.
 //! 3. What the readings disagree on is refused by the caller ([`Readings::agree`]), not guessed.
-//! 4. A path with a broken escape or a control character has no reading ([`BadPath`]), and so has one
-//!    with a segment `..` in the greedy reading: between the two readings it could hide a third.
+//! 4. A path has no reading ([`BadPath`]) that has a broken escape, a control character, a byte that
+//!    UTF-8 has only for overlong forms (`%c0%af`), a `#`, or that does not begin with `/`; or that
+//!    has a segment `..` in any reading: honest clients resolve those before they send.
 //! 5. Segments are compared byte by byte: case and a slash at the end count.
 
 use std::borrow::Cow;
@@ -23,30 +24,79 @@ pub struct BadPath;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Readings<'a> {
     sent: Cow<'a, [u8]>,
-    greedy: Option<Vec<u8>>,
+    others: Vec<Vec<u8>>,
 }
+
+/// More readings than this is no path that an honest client sends.
+const MOST_READINGS: usize = 24;
 
 impl<'a> Readings<'a> {
     /// Reads a request's `:path`.
     pub fn of(path: &'a [u8]) -> Result<Self, BadPath> {
-        let path = path.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
+        let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
         if is_plain(path) {
-            return Ok(Self { sent: Cow::Borrowed(path), greedy: None });
+            return Ok(Self { sent: Cow::Borrowed(path), others: Vec::new() });
         }
-        let sent = decode(path, |byte| !has_meaning(byte))?;
-        let greedy = greedily(&sent)?;
-        let greedy = Some(greedy).filter(|greedy| *greedy != sent);
-        Ok(Self { sent: Cow::Owned(sent), greedy })
+        if path == b"*" {
+            // `OPTIONS *` (RFC 9112, 3.2.4) is for no path.
+            return Ok(Self { sent: Cow::Borrowed(path), others: Vec::new() });
+        }
+        if !path.starts_with(b"/") || path.contains(&b'#') || has_broken_escape(path) {
+            return Err(BadPath);
+        }
+        let sent = decode(path, |byte| !has_meaning(byte));
+        check(&sent)?;
+        let others = other_readings(&sent)?;
+        Ok(Self { sent: Cow::Owned(sent), others })
     }
 
     /// What `judge` says of the path, if it says the same of every reading.
     pub fn agree<T: PartialEq>(&self, judge: impl Fn(&[u8]) -> T) -> Result<T, BadPath> {
         let verdict = judge(&self.sent);
-        match &self.greedy {
-            Some(greedy) if judge(greedy) != verdict => Err(BadPath),
-            _ => Ok(verdict),
+        let same = self.others.iter().all(|other| judge(other) == verdict);
+        if same { Ok(verdict) } else { Err(BadPath) }
+    }
+}
+
+/// All that comes of a path when readers do what they do, in any order.
+fn other_readings(sent: &[u8]) -> Result<Vec<Vec<u8>>, BadPath> {
+    let mut known = vec![sent.to_vec()];
+    let mut next = 0;
+    while let Some(text) = known.get(next).cloned() {
+        next = next.saturating_add(1);
+        let readers = [decode(&text, |_| true), without_parameters(&text), cut(&text), merge(&text)];
+        for reading in readers {
+            if known.contains(&reading) {
+                continue;
+            }
+            check(&reading)?;
+            if known.len() >= MOST_READINGS {
+                return Err(BadPath);
+            }
+            known.push(reading);
         }
     }
+    known.remove(0);
+    Ok(known)
+}
+
+/// Refuses what no reading may have.
+fn check(reading: &[u8]) -> Result<(), BadPath> {
+    let is_parent = |segment: &[u8]| segment == b"..";
+    let is_control = |byte: &u8| *byte < 0x20 || *byte == 0x7f;
+    let bad = reading.iter().any(is_control)
+        || is_overlong(reading)
+        || reading.split(|byte| matches!(byte, b'/' | b'\\')).any(is_parent);
+    if bad { Err(BadPath) } else { Ok(()) }
+}
+
+/// Lead bytes that UTF-8 has only for what has a shorter form, which lax decoders take for it.
+fn is_overlong(text: &[u8]) -> bool {
+    let pairs = text.iter().zip(text.iter().skip(1));
+    text.iter().any(|byte| matches!(byte, 0xc0 | 0xc1))
+        || pairs
+            .into_iter()
+            .any(|pair| matches!(pair, (0xe0, 0x80..=0x9f) | (0xf0, 0x80..=0x8f)))
 }
 
 /// A path pattern: literal segments, `{name}` or `*` for one segment that is not empty, a last
@@ -117,7 +167,7 @@ fn segment(text: &str) -> Result<Segment, &'static str> {
         return Ok(Segment::Literal(Vec::new()));
     }
     match Readings::of(format!("/{text}").as_bytes()) {
-        Ok(Readings { sent, greedy: None }) => {
+        Ok(Readings { sent, others }) if others.is_empty() => {
             Ok(Segment::Literal(sent.strip_prefix(b"/").unwrap_or_default().to_vec()))
         }
         _ => Err("it has more than one reading, or none"),
@@ -126,9 +176,12 @@ fn segment(text: &str) -> Result<Segment, &'static str> {
 
 /// Nothing in the path needs a second look.
 fn is_plain(path: &[u8]) -> bool {
-    let plain = |byte: &u8| matches!(byte, b'!'..=b'~') && !matches!(byte, b'%' | b'\\' | b';');
+    let plain = |byte: &u8| {
+        matches!(byte, b'!'..=b'~') && !matches!(byte, b'%' | b'\\' | b';' | b'#')
+    };
     let pairs = path.iter().zip(path.iter().skip(1));
-    path.iter().all(plain)
+    path.starts_with(b"/")
+        && path.iter().all(plain)
         && pairs.into_iter().all(|(first, second)| *first != b'/' || !matches!(second, b'/' | b'.'))
 }
 
@@ -137,92 +190,77 @@ const fn has_meaning(byte: u8) -> bool {
     matches!(byte, b'/' | b'\\' | b'%' | b';' | b'?' | b'#' | b'.')
 }
 
-/// Decodes the escapes that `wanted` names, spells the others in upper case.
-fn decode(path: &[u8], wanted: impl Fn(u8) -> bool) -> Result<Vec<u8>, BadPath> {
+/// Decodes the escapes that `wanted` names, spells the others in upper case. What is no escape stays
+/// as it is.
+fn decode(path: &[u8], wanted: impl Fn(u8) -> bool) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(path.len());
-    let mut bytes = path.iter().copied();
-    while let Some(byte) = bytes.next() {
-        let byte = match byte {
-            b'%' => {
-                let escaped = hex(bytes.next(), bytes.next())?;
-                if !wanted(escaped) {
-                    decoded.extend_from_slice(format!("%{escaped:02X}").as_bytes());
-                    continue;
-                }
-                escaped
-            }
-            byte => byte,
+    let mut rest = path;
+    while let Some((byte, behind)) = rest.split_first() {
+        let Some(escaped) = escape(rest) else {
+            decoded.push(*byte);
+            rest = behind;
+            continue;
         };
-        if byte < 0x20 || byte == 0x7f {
-            return Err(BadPath);
+        if wanted(escaped) {
+            decoded.push(escaped);
+        } else {
+            decoded.extend_from_slice(format!("%{escaped:02X}").as_bytes());
         }
-        decoded.push(byte);
+        rest = rest.get(3..).unwrap_or_default();
     }
-    Ok(decoded)
+    decoded
 }
 
-fn hex(high: Option<u8>, low: Option<u8>) -> Result<u8, BadPath> {
-    let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
-    let (high, low) = digit(high).zip(digit(low)).ok_or(BadPath)?;
-    u8::try_from(high << 4 | low).map_err(|_| BadPath)
+/// The byte that a text begins with as an escape.
+fn escape(text: &[u8]) -> Option<u8> {
+    let [b'%', high, low, ..] = text else { return None };
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let (high, low) = (digit(*high)?, digit(*low)?);
+    u8::try_from(high << 4 | low).ok()
 }
 
-/// How often an escape may be escaped again before we stop believing that it is a path.
-const GREATEST_DEPTH: usize = 4;
+fn has_broken_escape(path: &[u8]) -> bool {
+    let tails = (0..path.len()).filter_map(|at| path.get(at..));
+    tails.into_iter().any(|tail| tail.starts_with(b"%") && escape(tail).is_none())
+}
 
-fn greedily(path: &[u8]) -> Result<Vec<u8>, BadPath> {
-    let mut path = path.to_vec();
-    for depth in 0..=GREATEST_DEPTH {
-        if !path.contains(&b'%') {
-            break;
-        }
-        if depth == GREATEST_DEPTH {
-            return Err(BadPath);
-        }
-        path = match decode(&path, |_| true) {
-            Ok(path) => path,
-            // A literal `%`, once escaped, is an end and not a broken escape.
-            Err(BadPath) if depth > 0 => break,
-            Err(BadPath) => return Err(BadPath),
+/// As read by who drops the parameters of each segment.
+fn without_parameters(path: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(path.len());
+    let mut within = false;
+    for byte in path {
+        within = match byte {
+            b'/' | b'\\' => false,
+            b';' => true,
+            _ => within,
         };
+        if !within {
+            kept.push(*byte);
+        }
     }
-    // With a dot segment that only some readers see, a second one can undo for the two readings what
-    // the first did for a third reader. Honest clients resolve them before they send.
-    if path.split(|byte| matches!(byte, b'/' | b'\\')).any(is_parent) {
-        return Err(BadPath);
-    }
-    Ok(resolve(&path))
+    kept
 }
 
-/// `..`, with parameters or without.
-fn is_parent(segment: &[u8]) -> bool {
-    segment.split(|byte| *byte == b';').next() == Some(b"..")
+/// As read by who looks for a query or fragment after decoding.
+fn cut(path: &[u8]) -> Vec<u8> {
+    path.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default().to_vec()
 }
 
-/// Dot segments resolved (RFC 3986, 5.2.4), slashes merged and turned, parameters dropped.
-fn resolve(path: &[u8]) -> Vec<u8> {
-    let mut kept: Vec<&[u8]> = Vec::new();
+/// As read by who takes `\` for `/`, several slashes for one, and `.` for nothing (RFC 3986, 5.2.4).
+fn merge(path: &[u8]) -> Vec<u8> {
+    let mut merged = Vec::with_capacity(path.len());
     let mut ends_open = false;
     for segment in path.split(|byte| matches!(byte, b'/' | b'\\')) {
-        let segment = segment.split(|byte| *byte == b';').next().unwrap_or_default();
-        ends_open = matches!(segment, b"" | b"." | b"..");
-        match segment {
-            b"" | b"." => {}
-            b".." => {
-                kept.pop();
-            }
-            segment => kept.push(segment),
+        ends_open = matches!(segment, b"" | b".");
+        if !ends_open {
+            merged.push(b'/');
+            merged.extend_from_slice(segment);
         }
     }
-    let mut resolved = Vec::with_capacity(path.len());
-    for segment in kept {
-        resolved.push(b'/');
-        resolved.extend_from_slice(segment);
+    if ends_open || merged.is_empty() {
+        merged.push(b'/');
     }
-    if ends_open || resolved.is_empty() {
-        resolved.push(b'/');
-    }
-    resolved
+    merged
 }
 
 #[cfg(test)]
@@ -251,7 +289,7 @@ mod tests {
     fn a_literal_is_compared_without_the_query() {
         check(
             "/users",
-            &["/users", "/users?x=/y", "/users#x"],
+            &["/users", "/users?x=/y", "/users?x#y"],
             &["/users/", "/Users", "/user", "/"],
         );
         check("/", &["/", "/?x"], &["/x"]);
@@ -306,7 +344,24 @@ mod tests {
 
     #[test]
     fn broken_escapes_and_control_characters_have_no_reading() {
-        for path in ["/%", "/%4", "/%zz", "/a%00b", "/a%0d%0ab", "/\u{1}", "/%252525252541"] {
+        for path in [
+            "/%",
+            "/%4",
+            "/%zz",
+            "/a%00b",
+            "/a%0d%0ab",
+            "/\u{1}",
+            "/a%2500b",
+            "/100%25%2500",
+            "/a#b",
+            "/%c0%afx",
+            "/%25c0%25afx",
+            "/%e0%80%af",
+            "/%f0%80%80%af",
+            "",
+            "x",
+            "http://x/",
+        ] {
             assert_eq!(Readings::of(path.as_bytes()), Err(BadPath), "{path}");
         }
     }
@@ -318,8 +373,49 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_path_matches_no_pattern() {
-        check("/**", &[], &["*", "", "http:x"]);
+    fn the_server_as_a_whole_matches_no_pattern() {
+        check("/**", &[], &["*"]);
+    }
+
+    #[test]
+    fn every_order_of_reading_is_judged() {
+        for path in [
+            "/admin;%2fx",
+            "/admin%3bx",
+            "/admin%3fx",
+            "/admin%23x",
+            "/admin%253fx",
+            "/admin;%252fx",
+            "/admin%3b%252fx",
+            "/100%25/..%2f", // no reading at all
+            "/%61dmin%3fx",
+            "/admin;a;b",
+            "/.//admin",
+            "/\\admin",
+            "/admin%3bx%3fy",
+        ] {
+            assert_eq!(matches("/admin", path), Err(BadPath), "{path}");
+        }
+        for path in ["/api;%2fx/admin", "/api%3bx/admin", "/api/./admin", "/api%2fadmin"] {
+            assert_eq!(matches("/api/admin", path), Err(BadPath), "{path}");
+        }
+    }
+
+    #[test]
+    fn an_escape_after_a_broken_one_is_decoded_all_the_same() {
+        let readings = Readings::of(b"/100%25/%2561dmin").unwrap();
+        assert_eq!(readings.others, [b"/100%/%61dmin".as_slice(), b"/100%/admin"]);
+        assert_eq!(matches("/x/admin", "/x%2525%252fadmin"), Ok(false));
+        let readings = Readings::of(b"/100%25%252fadmin").unwrap();
+        assert!(readings.others.contains(&b"/100%/admin".to_vec()), "{readings:?}");
+    }
+
+    #[test]
+    fn a_path_of_endlessly_many_readings_has_none() {
+        let path = "/%2525252525252525252525252525252525252525252525252525252541";
+        assert_eq!(Readings::of(path.as_bytes()), Err(BadPath));
+        let hostile = format!("/{}", "a;%252f//%253b%253f%5c.".repeat(3000));
+        assert_eq!(Readings::of(hostile.as_bytes()), Err(BadPath));
     }
 
     #[test]

@@ -19,8 +19,8 @@ pub(super) struct Live;
 const NO_VERSION_YET: u32 = u32::MAX;
 
 impl Host for Live {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_nanos(imports::now().unwrap_or_default())
+    fn now(&self) -> Result<Timestamp, Unreadable> {
+        imports::now().map(Timestamp::from_nanos).map_err(unreadable)
     }
 
     fn random(&self, bytes: &mut [u8]) -> Result<(), Unreadable> {
@@ -162,9 +162,14 @@ fn increment(filter: &'static str, count: Count) {
     }
 }
 
-/// Answers the request in the upstream's place.
-pub(super) fn send(reply: &Reply) -> imports::Outcome<()> {
-    let headers = reply.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+/// Answers the request in the upstream's place, with the headers that were set for its response.
+pub(super) fn send(reply: &Reply, effects: &[Effect]) -> imports::Outcome<()> {
+    let own = reply.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+    let further = effects.iter().filter_map(|effect| match effect {
+        Effect::SetResponseHeader(name, value) => Some((name.as_bytes(), &**value)),
+        _ => None,
+    });
+    let headers = own.chain(further);
     let grpc_status = reply.grpc_status.map_or(-1, i32::from);
     let details = &reply.details;
     imports::send_local_response(

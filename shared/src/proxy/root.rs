@@ -12,7 +12,7 @@ use crate::driver::{Instance, Run, Step};
 use crate::effects::{Effect, Effects};
 use crate::filter::{Answer, Background, Birth, CallFailure, Plugin};
 use crate::hash::Spread;
-use crate::reply::Reply;
+use crate::reply::{Format, Refusal, Reply};
 use crate::store::Store;
 use crate::view::{Exchange, Host, Map, Request, Response, parse_status};
 
@@ -103,7 +103,8 @@ impl<P: Plugin> Root for Rooted<P> {
     fn tick(&mut self, calls: &mut Calls<'_>) {
         super::logger::follow_level();
         let Some(instance) = &mut self.instance else { return };
-        let mut background = Background::new(Live.now(), Store::new(&Live));
+        let Ok(now) = Live.now() else { return };
+        let mut background = Background::new(now, Store::new(&Live));
         instance.plugin.on_tick(&mut background);
         self.do_background(background, calls);
     }
@@ -173,7 +174,9 @@ impl<P: Plugin> Root for Rooted<P> {
 
     fn background_answered(&mut self, id: u32, ended: Ended, calls: &mut Calls<'_>) {
         let Some(instance) = &mut self.instance else { return };
-        let mut background = Background::new(Live.now(), Store::new(&Live));
+        // A clock that fails makes every answer old.
+        let now = Live.now().unwrap_or_default();
+        let mut background = Background::new(now, Store::new(&Live));
         with_answer(ended, |answer| {
             instance.plugin.on_background_answer(id, answer, &mut background);
         });
@@ -200,6 +203,10 @@ impl<P: Plugin> Rooted<P> {
             }
             background = next;
         }
+        background.effects.iter().for_each(|effect| note(P::NAME, effect));
+        for (_, call) in background.take_calls() {
+            log::warn!("{}: a call to {} is not tried again before the next tick", P::NAME, call.cluster);
+        }
     }
 }
 
@@ -213,7 +220,8 @@ fn configure<P: Plugin>() -> Result<Instance<P>, String> {
     let name = Live.property(&["plugin_name"]).ok().flatten().unwrap_or_default();
     let mut secret = [0; 16];
     Live.random(&mut secret).map_err(|_| "the proxy gives no randomness".to_owned())?;
-    let birth = Birth { name: &String::from_utf8_lossy(&name), secret, now: Live.now() };
+    let now = Live.now().map_err(|_| "the proxy does not tell the time".to_owned())?;
+    let birth = Birth { name: &String::from_utf8_lossy(&name), secret, now };
     Instance::configure(&bytes, &environment(), &birth).map_err(|error| error.to_string())
 }
 
@@ -257,8 +265,9 @@ fn act<P: Plugin>(
                 }
             }
             Step::Reply(reply) => {
-                state.effects.take().iter().for_each(|effect| note(P::NAME, effect));
-                send(P::NAME, &reply);
+                let effects = state.effects.take();
+                effects.iter().for_each(|effect| note(P::NAME, effect));
+                send(P::NAME, &reply, &effects);
                 return Action::Pause;
             }
         };
@@ -269,19 +278,16 @@ const fn is_for_response(effect: &Effect) -> bool {
     matches!(effect, Effect::SetResponseHeader(..))
 }
 
-fn send(filter: &str, reply: &Reply) {
-    if let Err(error) = host::send(reply) {
+fn send(filter: &str, reply: &Reply, effects: &[Effect]) {
+    if let Err(error) = host::send(reply, effects) {
         log::error!("{filter}: the proxy does not take a refusal, the request hangs: {error:?}");
     }
 }
 
 /// A proxy should not send requests to a plugin whose configuration was refused.
 fn refuse_unconfigured(filter: &str) -> Action {
-    let details = format!("gatehouse.{filter}.not_configured");
-    send(
-        filter,
-        &Reply { status: 503, details, headers: vec![], body: vec![], grpc_status: Some(14) },
-    );
+    let refusal = Refusal::unavailable("not_configured");
+    send(filter, &refusal.reply(filter, Format::default(), &Request::new(&Live)), &[]);
     Action::Pause
 }
 

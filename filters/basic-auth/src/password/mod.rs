@@ -82,12 +82,6 @@ impl PasswordHash {
     pub fn scheme(&self) -> Scheme {
         self.recipe.scheme()
     }
-
-    /// What [`Self::verify`] costs for a short password: about the microseconds it takes in Wasm.
-    #[must_use]
-    pub fn work(&self) -> u64 {
-        self.scheme().work()
-    }
 }
 
 impl fmt::Debug for PasswordHash {
@@ -122,17 +116,6 @@ pub enum Scheme {
     Sha1,
     /// No hash at all.
     Plain,
-}
-
-impl Scheme {
-    fn work(self) -> u64 {
-        match self {
-            Self::Bcrypt { cost } => 70_u64.saturating_mul(2_u64.saturating_pow(cost)),
-            Self::Sha256Crypt { rounds } | Self::Sha512Crypt { rounds } => u64::from(rounds) / 2,
-            Self::Apr1 | Self::Md5Crypt => 400,
-            Self::Sha1 | Self::Plain => 1,
-        }
-    }
 }
 
 /// Why a text is not the hash of a password. Never says what the text was.

@@ -147,7 +147,7 @@ fn mistakes_are_refused_with_their_path() {
     );
     refuse(
         json!({"rules": [{"match": {"paths": ["/"]}, "realm": 5}]}),
-        "rules[0].realm: invalid type: integer `5`, expected a string",
+        "rules[0].realm: invalid type: a number, expected a string",
     );
     refuse(
         json!({"rules": [{"match": {"paths": ["/"]}, "mod": "off"}]}),
