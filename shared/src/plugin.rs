@@ -2,15 +2,15 @@
 
 /// Makes a module out of a filter: the whole of its `main.rs`.
 ///
-/// `plugin!(Filter)` is told of requests. `plugin!(Filter, response, log)` is told of responses and
-/// of the ends of exchanges too; each costs a call at every exchange.
+/// `plugin!(Filter)` is told of requests. `plugin!(Filter, wait, response, log)` holds the bodies of
+/// requests that wait for a call, and is told of responses and of the ends of exchanges too; each
+/// costs a call at every exchange. A filter that waits has to say `wait`.
 #[macro_export]
 macro_rules! plugin {
     ($plugin:ty $(, $phase:ident)*) => {
         #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
         fn main() {
-            const PHASES: &[&str] = &[$(stringify!($phase)),*];
-            $crate::proxy::start::<$plugin, { !PHASES.is_empty() }>();
+            $crate::proxy::start::<$plugin, { false $(|| $crate::plugin_phase!(@keeps $phase))* }>();
         }
 
         $( $crate::plugin_phase!($phase); )*
@@ -25,6 +25,23 @@ macro_rules! plugin {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! plugin_phase {
+    (@keeps wait) => { false };
+    (@keeps $phase:ident) => { true };
+    (wait) => {
+        #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
+        #[allow(unsafe_code, reason = "callbacks of the ABI")]
+        mod wait {
+            #[unsafe(no_mangle)]
+            extern "C" fn proxy_on_request_body(stream: u32, _: usize, _: u32) -> u32 {
+                $crate::proxy::on_more(stream)
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn proxy_on_request_trailers(stream: u32, _: usize) -> u32 {
+                $crate::proxy::on_more(stream)
+            }
+        }
+    };
     (response) => {
         #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
         #[allow(unsafe_code, reason = "a callback of the ABI")]

@@ -1,21 +1,20 @@
 //! A request that waits for a call, by the test filter `ask`: what Envoy makes of each kind of
 //! failure, and that a request which was refused never reaches the upstream.
 
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tests::client::Request;
+use tests::client::{Connection, Request};
 use tests::envoy::{Envoy, Setup};
-use tests::upstream::{Answer, Received, Upstream};
+use tests::upstream::{Answer, Received, Refusing, Silent, Upstream};
 
 /// The clusters that `ask` can be told to ask, well and ill.
 pub(crate) struct World {
     pub(crate) envoy: Envoy,
     pub(crate) upstream: Upstream,
     pub(crate) asked: Upstream,
-    // Bound, and never accepting: connections hang.
-    _silent: TcpListener,
+    _silent: Silent,
+    _dead: Refusing,
 }
 
 fn answer(request: &Received) -> Answer {
@@ -35,20 +34,24 @@ fn answer(request: &Received) -> Answer {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::with(|setup| setup)
+    }
+
+    /// With something else set up of the filter.
+    fn with(setup: impl FnOnce(Setup) -> Setup) -> Self {
         let (upstream, asked) = (Upstream::start(), Upstream::answering(answer));
-        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let envoy = Setup::new()
-            .filter("ask", json!({"timeout": "300ms"}))
+        let silent = Silent::new();
+        let dead = Refusing::new();
+        let envoy = setup(Setup::new().filter("ask", json!({"timeout": "300ms"})))
             .upstream(&upstream)
             .cluster("asked", Some(asked.address()))
-            .cluster("dead", Some(free))
-            .cluster("silent", Some(silent.local_addr().unwrap()))
+            .cluster("dead", Some(dead.address()))
+            .cluster("silent", Some(silent.address()))
             .cluster("empty", None)
             .connection_manager(json!({"upgrade_configs": [{"upgrade_type": "CONNECT"}], "max_request_headers_kb": 96}))
             .workers(4)
             .start();
-        Self { envoy, upstream, asked, _silent: silent }
+        Self { envoy, upstream, asked, _silent: silent, _dead: dead }
     }
 
     fn ask(&self, whom: &str) -> (u16, String) {
@@ -123,6 +126,34 @@ fn a_body_follows_a_request_that_waits_and_not_one_that_is_refused() {
     assert_eq!(world.upstream.last().body.len(), 50_000);
     assert_eq!(post("asked/no"), 403);
     assert_eq!(world.upstream.count(), 1);
+}
+
+/// Envoy does not hold the body back by itself then.
+#[test]
+fn a_body_does_not_set_a_request_free_where_envoy_stops_at_heads_alone() {
+    let world = World::with(|setup| {
+        setup.with_plugin(|plugin| plugin["allow_on_headers_stop_iteration"] = json!(true))
+    });
+    let post = |whom: &str, body: &[u8]| {
+        let request = Request::new("POST", "/").header("x-ask", whom).body(body);
+        request.send(world.envoy.address()).status
+    };
+    for body in [&[b'x'; 50_000][..], b"x"] {
+        world.upstream.clear();
+        assert_eq!(post("asked/no", body), 403);
+        assert_eq!(post("asked/hang", body), 503);
+        assert_eq!(world.upstream.count(), 0);
+        assert_eq!(post("asked/slow", body), 200);
+        assert_eq!(world.upstream.last().body, body);
+    }
+    let mut connection = Connection::open(world.envoy.address()).unwrap();
+    let head = b"POST /halves HTTP/1.1\r\nhost: x\r\nx-ask: asked/no\r\ntransfer-encoding: chunked\r\n\r\n";
+    connection.send_bytes(head).unwrap();
+    connection.send_bytes(b"5\r\nhello\r\n").unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    let _ = connection.send_bytes(b"5\r\nworld\r\n0\r\nx-trailer: 1\r\n\r\n");
+    assert_eq!(connection.receive().unwrap().status, 403);
+    assert!(!world.upstream.counts().contains_key("/halves"));
 }
 
 #[test]

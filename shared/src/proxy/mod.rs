@@ -29,10 +29,16 @@ pub enum Action {
 }
 
 /// Prepares the VM for the plugins of one kind of filter. `MORE` says whether they are told of
-/// more than requests.
+/// responses or ends.
 pub fn start<P: Plugin, const MORE: bool>() {
     logger::install();
     vm::with((), |vm| vm.set_make_root(|| Box::new(Rooted::<P>::new(MORE))));
+}
+
+/// More of a request has come. Where Envoy is set to `allow_on_headers_stop_iteration`, it would
+/// let a request go on that is held, body first.
+pub fn on_more(stream: u32) -> u32 {
+    vm::with(Action::Pause, |vm| vm.more(stream)) as u32
 }
 
 /// The head of a response has come.

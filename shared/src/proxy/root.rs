@@ -25,6 +25,8 @@ pub(super) trait Root {
     fn configure(&mut self) -> bool;
     /// Time has passed.
     fn tick(&mut self, calls: &mut Calls<'_>);
+    /// Whether more of a request is held back: it waits for a call, or was answered.
+    fn holds(&self, stream: u32) -> bool;
     /// An exchange is over; the token of the call that it still waited for.
     fn close(&mut self, stream: u32) -> Option<u32>;
     /// The head of its request has come.
@@ -62,6 +64,8 @@ pub(super) struct Rooted<P: Plugin> {
 struct Stream<P: Plugin> {
     run: Run<P>,
     waits_for: Option<u32>,
+    /// Whether it was answered in the upstream's place.
+    answered: bool,
     /// What is done when the request goes on, or is refused.
     effects: Effects,
     /// Headers for the response, set before there was one.
@@ -70,7 +74,13 @@ struct Stream<P: Plugin> {
 
 impl<P: Plugin> Default for Stream<P> {
     fn default() -> Self {
-        Self { run: Run::default(), waits_for: None, effects: Effects::default(), response: vec![] }
+        Self {
+            run: Run::default(),
+            waits_for: None,
+            answered: false,
+            effects: Effects::default(),
+            response: vec![],
+        }
     }
 }
 
@@ -119,10 +129,15 @@ impl<P: Plugin> Root for Rooted<P> {
         let mut state = Stream::default();
         let step = instance.on_request(&mut state.run, &request, &mut state.effects);
         let action = act(stream, instance, &mut state, step, &request, calls);
-        if self.keeps_streams || state.waits_for.is_some() {
+        if self.keeps_streams || state.waits_for.is_some() || state.answered {
             self.streams.insert(stream, state);
         }
         action
+    }
+
+    fn holds(&self, stream: u32) -> bool {
+        let held = |state: &Stream<P>| state.waits_for.is_some() || state.answered;
+        self.instance.is_none() || self.streams.get(&stream).is_some_and(held)
     }
 
     fn response(&mut self, stream: u32) {
@@ -265,6 +280,7 @@ fn act<P: Plugin>(
                 }
             }
             Step::Reply(reply) => {
+                state.answered = true;
                 let effects = state.effects.take();
                 effects.iter().for_each(|effect| note(P::NAME, effect));
                 send(P::NAME, &reply, &effects);

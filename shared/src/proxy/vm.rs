@@ -119,6 +119,12 @@ impl Vm {
         }
     }
 
+    /// More of a request has come: its body, its trailers.
+    pub(super) fn more(&self, stream: u32) -> Action {
+        let root = self.streams.get(&stream).and_then(|root| self.roots.get(root));
+        if root.is_none_or(|root| root.holds(stream)) { Action::Pause } else { Action::Continue }
+    }
+
     /// The head of a response has come.
     pub(super) fn response(&mut self, stream: u32) {
         if let Some(root) = self.root_of(stream) {
