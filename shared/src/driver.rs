@@ -46,6 +46,8 @@ pub enum Step {
     Continue,
     /// Hold it and make the call.
     Wait(Call),
+    /// Hold it until there may be news.
+    Hold,
     /// Answer it, for good.
     Reply(Reply),
 }
@@ -119,6 +121,27 @@ impl<P: Plugin> Instance<P> {
         run.conclude(flow, scope.errors, scope.mode, request, effects)
     }
 
+    /// The request is held, and there may be news.
+    pub fn on_news(
+        &mut self,
+        run: &mut Run<P>,
+        request: &Request<'_>,
+        effects: &mut Effects,
+    ) -> Step {
+        let Some(scope) = run.scope.clone() else {
+            let refusal = Flow::Refuse(Refusal::unavailable("unexpected_news"));
+            return run.conclude(refusal, Format::default(), Mode::Enforce, request, effects);
+        };
+        let flow = run.filter.on_news(&mut self.plugin, &scope, request, effects);
+        run.conclude(flow, scope.errors, scope.mode, request, effects)
+    }
+
+    /// How the filter refuses one more request that would be held.
+    pub fn too_many_held(&self, request: &Request<'_>, effects: &mut Effects) -> Step {
+        let refusal = Flow::Refuse(Refusal::unavailable("too_many_waiting"));
+        conclude::<P>(refusal, self.layers.top().errors, Mode::Enforce, request, effects)
+    }
+
     /// The head of the response has come.
     pub fn on_response(
         &mut self,
@@ -179,6 +202,7 @@ fn conclude<P: Plugin>(
     match flow {
         Flow::Continue => Step::Continue,
         Flow::Wait(call) => Step::Wait(call),
+        Flow::Hold => Step::Hold,
         Flow::Answer(reply) => Step::Reply(reply),
         Flow::Refuse(refusal) => {
             let event = if mode == Mode::Shadow { "shadow_refused" } else { "refused" };

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::rc::Rc;
 
+use crate::filter::Call;
+
 /// One thing to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -44,6 +46,7 @@ impl Count {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effects {
     list: Vec<Effect>,
+    calls: Vec<(u32, Call)>,
 }
 
 impl Effects {
@@ -77,6 +80,16 @@ impl Effects {
         self.list.push(Effect::Count(Count { event, label: Some((label, value)) }));
     }
 
+    /// Starts a background call of the plugin, whose end is told under `id`.
+    pub fn call(&mut self, id: u32, call: Call) {
+        self.calls.push((id, call));
+    }
+
+    /// Hands over the calls to start.
+    pub fn take_calls(&mut self) -> Vec<(u32, Call)> {
+        std::mem::take(&mut self.calls)
+    }
+
     /// What there is to do, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Effect> {
         self.list.iter()
@@ -89,7 +102,8 @@ impl Effects {
 }
 
 impl fmt::Display for Effects {
-    /// `+name: value`, `-name`, `state=value`, `#event`: for tests and logs of tests.
+    /// `+name: value`, `-name`, `state=value`, `#event`, `call GET cluster/path`: for tests and logs
+    /// of tests.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         for (index, effect) in self.list.iter().enumerate() {
@@ -108,6 +122,10 @@ impl fmt::Display for Effects {
                     write!(f, "{space}#{event}[{label}={value}]")
                 }
             }?;
+        }
+        for (index, (_, call)) in self.calls.iter().enumerate() {
+            let space = if index == 0 && self.list.is_empty() { "" } else { " " };
+            write!(f, "{space}call {} {}{}", call.method, call.cluster, call.path)?;
         }
         Ok(())
     }

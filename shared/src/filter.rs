@@ -16,7 +16,7 @@ use crate::headers::Headers;
 use crate::reply::{Refusal, Reply};
 use crate::store::Store;
 use crate::time::Timestamp;
-use crate::view::{Exchange, Request, Response};
+use crate::view::{Exchange, Host, Request, Response};
 
 /// A filter as it was configured.
 pub trait Plugin: Sized + 'static {
@@ -71,6 +71,8 @@ pub struct Birth<'a> {
     pub secret: [u8; 16],
     /// The time now.
     pub now: Timestamp,
+    /// The proxy, for what it may be asked apart from any exchange.
+    pub host: &'a dyn Host,
 }
 
 impl Birth<'_> {
@@ -106,6 +108,18 @@ pub trait Filter: Default + 'static {
         Flow::Refuse(Refusal::unavailable("unexpected_answer"))
     }
 
+    /// The request was held ([`Flow::Hold`]), and the plugin may have learned something since: time
+    /// has passed, or a background call has ended.
+    fn on_news(
+        &mut self,
+        _plugin: &mut Self::Plugin,
+        _scope: &Scope<<Self::Plugin as Plugin>::Settings>,
+        _request: &Request<'_>,
+        _effects: &mut Effects,
+    ) -> Flow {
+        Flow::Refuse(Refusal::unavailable("unexpected_news"))
+    }
+
     /// The head of the response has come. Only in modules that ask for it: `plugin!(… response)`.
     fn on_response(
         &mut self,
@@ -132,6 +146,10 @@ pub enum Flow {
     Continue,
     /// Holds it until a call has ended.
     Wait(Call),
+    /// Holds it until the plugin may have news ([`Filter::on_news`]): some times a second, and when a
+    /// background call has ended. For what many requests wait for together; how long is the filter's
+    /// to say.
+    Hold,
     /// Refuses it.
     Refuse(Refusal),
     /// Answers it in the upstream's place.

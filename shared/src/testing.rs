@@ -176,6 +176,7 @@ impl Outcome {
     pub fn line(&self) -> String {
         let step = match &self.step {
             Step::Continue => "continue".to_owned(),
+            Step::Hold => "hold".to_owned(),
             Step::Wait(call) => format!("wait {} {}{}", call.method, call.cluster, call.path),
             Step::Reply(reply) => format!("{} {}", reply.status, reply.details),
         };
@@ -206,18 +207,32 @@ impl<P: Plugin> Bench<P> {
     /// The same with an environment.
     pub fn configure_in(config: &Value, environment: &Environment) -> Result<Self, Invalid> {
         let proxy = Proxy::default();
-        let birth = Birth { name: "test", secret: [7; 16], now: proxy.now.get() };
+        let birth = Birth { name: "test", secret: [7; 16], now: proxy.now.get(), host: &proxy };
         let instance = Instance::configure(config.to_string().as_bytes(), environment, &birth)?;
         Ok(Self { proxy, instance })
     }
 
     /// Sends a request through the filter.
     pub fn send<N: AsRef<[u8]>, V: AsRef<[u8]>>(&mut self, headers: &[(N, V)]) -> Outcome {
-        self.proxy.set_request(headers);
+        self.begin(headers).1
+    }
+
+    /// Asks a filter that holds a request what it makes of the news, as of a request whose exchange
+    /// is `run`.
+    pub fn news(&mut self, run: &mut Run<P>) -> Outcome {
         let request = Request::new(&self.proxy);
         let mut effects = Effects::default();
-        let step = self.instance.on_request(&mut Run::default(), &request, &mut effects);
+        let step = self.instance.on_news(run, &request, &mut effects);
         Outcome { step, effects }
+    }
+
+    /// Sends a request through the filter, and keeps its exchange.
+    pub fn begin<N: AsRef<[u8]>, V: AsRef<[u8]>>(&mut self, headers: &[(N, V)]) -> (Run<P>, Outcome) {
+        self.proxy.set_request(headers);
+        let request = Request::new(&self.proxy);
+        let (mut run, mut effects) = (Run::default(), Effects::default());
+        let step = self.instance.on_request(&mut run, &request, &mut effects);
+        (run, Outcome { step, effects })
     }
 
     /// Lets time pass: what background work asks for.
@@ -227,10 +242,11 @@ impl<P: Plugin> Bench<P> {
         background.take_calls()
     }
 
-    /// Answers a background call.
-    pub fn answer(&mut self, id: u32, answer: &Answer<'_>) {
+    /// Answers a background call: what calls that leads to.
+    pub fn answer(&mut self, id: u32, answer: &Answer<'_>) -> Vec<(u32, Call)> {
         let mut background = Background::new(self.proxy.now.get(), Store::new(&self.proxy));
         self.instance.plugin.on_background_answer(id, answer, &mut background);
+        background.take_calls()
     }
 }
 

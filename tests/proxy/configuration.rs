@@ -47,7 +47,7 @@ fn a_wrong_configuration_is_refused_with_its_path() {
         Setup::new()
             .filter_of_struct("basic-auth", json!({"users": [{"name": 5}]}))
             .configuration_error(),
-        "users[0].name: invalid type: integer `5`, expected a string"
+        "users[0].name: invalid type: a number, expected a string"
     );
     assert_eq!(
         Setup::new().filter("health-shortcut", json!({})).configuration_error(),

@@ -10,7 +10,7 @@ use super::vm::{Caller, Calls};
 use crate::config::Environment;
 use crate::driver::{Instance, Run, Step};
 use crate::effects::{Effect, Effects};
-use crate::filter::{Answer, Background, Birth, CallFailure, Plugin};
+use crate::filter::{Answer, Background, Birth, Call, CallFailure, Plugin};
 use crate::hash::Spread;
 use crate::reply::{Format, Refusal, Reply};
 use crate::store::Store;
@@ -18,6 +18,12 @@ use crate::view::{Exchange, Host, Map, Request, Response, parse_status};
 
 /// How often the log level is followed where the filter wants no tick of its own.
 const SLOWEST_TICK: Duration = Duration::from_secs(5);
+/// How often held requests are told that there may be news.
+const NEWS_TICK: Duration = Duration::from_millis(50);
+/// The first tick comes at once: keys are fetched before the first request needs them.
+const FIRST_TICK: Duration = Duration::from_millis(1);
+/// How many requests a plugin may hold on one worker.
+const MOST_HELD: usize = 1024;
 
 /// A plugin of any kind of filter.
 pub(super) trait Root {
@@ -57,6 +63,10 @@ pub(super) struct Rooted<P: Plugin> {
     instance: Option<Instance<P>>,
     /// The exchanges that there is more to come for.
     streams: HashMap<u32, Stream<P>, Spread>,
+    /// The exchanges whose requests wait for news.
+    held: Vec<u32>,
+    /// How often time passes for it.
+    tick: Duration,
     /// Whether more comes for every exchange: its response, its end.
     keeps_streams: bool,
 }
@@ -64,6 +74,8 @@ pub(super) struct Rooted<P: Plugin> {
 struct Stream<P: Plugin> {
     run: Run<P>,
     waits_for: Option<u32>,
+    /// Whether its request is held until there may be news.
+    held: bool,
     /// Whether it was answered in the upstream's place.
     answered: bool,
     /// What is done when the request goes on, or is refused.
@@ -77,6 +89,7 @@ impl<P: Plugin> Default for Stream<P> {
         Self {
             run: Run::default(),
             waits_for: None,
+            held: false,
             answered: false,
             effects: Effects::default(),
             response: vec![],
@@ -86,7 +99,13 @@ impl<P: Plugin> Default for Stream<P> {
 
 impl<P: Plugin> Rooted<P> {
     pub(super) fn new(keeps_streams: bool) -> Self {
-        Self { instance: None, streams: HashMap::default(), keeps_streams }
+        Self {
+            instance: None,
+            streams: HashMap::default(),
+            held: Vec::new(),
+            tick: SLOWEST_TICK,
+            keeps_streams,
+        }
     }
 }
 
@@ -95,12 +114,8 @@ impl<P: Plugin> Root for Rooted<P> {
         super::logger::follow_level();
         match configure::<P>() {
             Ok(instance) => {
-                let tick = instance.plugin.tick().unwrap_or(SLOWEST_TICK).min(SLOWEST_TICK);
-                let millis = u32::try_from(tick.as_millis()).unwrap_or(u32::MAX).max(1);
-                if let Err(error) = imports::set_tick_period(millis) {
-                    log::warn!("{}: the proxy gives no ticks: {error:?}", P::NAME);
-                }
                 self.instance = Some(instance);
+                self.set_tick(FIRST_TICK);
                 true
             }
             Err(why) => {
@@ -113,14 +128,22 @@ impl<P: Plugin> Root for Rooted<P> {
     fn tick(&mut self, calls: &mut Calls<'_>) {
         super::logger::follow_level();
         let Some(instance) = &mut self.instance else { return };
-        let Ok(now) = Live.now() else { return };
-        let mut background = Background::new(now, Store::new(&Live));
-        instance.plugin.on_tick(&mut background);
-        self.do_background(background, calls);
+        let next = instance.plugin.tick().unwrap_or(SLOWEST_TICK).min(SLOWEST_TICK);
+        if let Ok(now) = Live.now() {
+            let mut background = Background::new(now, Store::new(&Live));
+            instance.plugin.on_tick(&mut background);
+            self.do_background(background, calls);
+        }
+        self.spread_news(calls);
+        self.set_tick(if self.held.is_empty() { next } else { NEWS_TICK });
     }
 
     fn close(&mut self, stream: u32) -> Option<u32> {
-        self.streams.remove(&stream)?.waits_for
+        let state = self.streams.remove(&stream)?;
+        if state.held {
+            self.held.retain(|held| *held != stream);
+        }
+        state.waits_for
     }
 
     fn request(&mut self, stream: u32, calls: &mut Calls<'_>) -> Action {
@@ -128,15 +151,21 @@ impl<P: Plugin> Root for Rooted<P> {
         let request = Request::new(&Live);
         let mut state = Stream::default();
         let step = instance.on_request(&mut state.run, &request, &mut state.effects);
-        let action = act(stream, instance, &mut state, step, &request, calls);
-        if self.keeps_streams || state.waits_for.is_some() || state.answered {
+        let room = self.held.len() < MOST_HELD;
+        let action = act(stream, instance, &mut state, step, &request, calls, room);
+        let (started, held) = (state.effects.take_calls(), state.held);
+        if self.keeps_streams || action == Action::Pause {
             self.streams.insert(stream, state);
         }
+        if held {
+            self.hold(stream);
+        }
+        self.start(started, calls);
         action
     }
 
     fn holds(&self, stream: u32) -> bool {
-        let held = |state: &Stream<P>| state.waits_for.is_some() || state.answered;
+        let held = |state: &Stream<P>| state.waits_for.is_some() || state.held || state.answered;
         self.instance.is_none() || self.streams.get(&stream).is_some_and(held)
     }
 
@@ -179,12 +208,14 @@ impl<P: Plugin> Root for Rooted<P> {
             }
             instance.on_answer(&mut state.run, answer, &request, &mut state.effects)
         });
-        // The refusal was sent by `act`; to go on as well would send half of such requests upstream.
-        if act(stream, instance, state, step, &request, calls) == Action::Continue
-            && let Err(error) = imports::continue_request()
-        {
-            log::error!("{}: the proxy does not let a request go on: {error:?}", P::NAME);
+        let room = self.held.len() < MOST_HELD;
+        let action = act(stream, instance, state, step, &request, calls, room);
+        let (started, held) = (state.effects.take_calls(), state.held);
+        go_on(P::NAME, action);
+        if held {
+            self.hold(stream);
         }
+        self.start(started, calls);
     }
 
     fn background_answered(&mut self, id: u32, ended: Ended, calls: &mut Calls<'_>) {
@@ -196,10 +227,60 @@ impl<P: Plugin> Root for Rooted<P> {
             instance.plugin.on_background_answer(id, answer, &mut background);
         });
         self.do_background(background, calls);
+        self.spread_news(calls);
     }
 }
 
 impl<P: Plugin> Rooted<P> {
+    fn set_tick(&mut self, tick: Duration) {
+        if self.tick == tick {
+            return;
+        }
+        self.tick = tick;
+        let millis = u32::try_from(tick.as_millis()).unwrap_or(u32::MAX).max(1);
+        if let Err(error) = imports::set_tick_period(millis) {
+            log::warn!("{}: the proxy gives no ticks: {error:?}", P::NAME);
+        }
+    }
+
+    /// One more request waits for news.
+    fn hold(&mut self, stream: u32) {
+        self.held.push(stream);
+        self.set_tick(NEWS_TICK);
+    }
+
+    /// Asks every held request whether it goes on now.
+    fn spread_news(&mut self, calls: &mut Calls<'_>) {
+        let Some(instance) = &mut self.instance else { return };
+        let mut started = Vec::new();
+        for stream in std::mem::take(&mut self.held) {
+            let Some(state) = self.streams.get_mut(&stream) else { continue };
+            if let Err(error) = imports::set_effective_context(stream) {
+                log::error!("{}: the proxy does not know a held stream: {error:?}", P::NAME);
+            }
+            state.held = false;
+            let request = Request::new(&Live);
+            let step = instance.on_news(&mut state.run, &request, &mut state.effects);
+            let action = act(stream, instance, state, step, &request, calls, true);
+            started.append(&mut state.effects.take_calls());
+            go_on(P::NAME, action);
+            if state.held {
+                self.held.push(stream);
+            }
+        }
+        self.start(started, calls);
+    }
+
+    /// Starts background calls that requests gave rise to.
+    fn start(&mut self, started: Vec<(u32, Call)>, calls: &mut Calls<'_>) {
+        if started.is_empty() {
+            return;
+        }
+        let mut background = Background::new(Live.now().unwrap_or_default(), Store::new(&Live));
+        started.into_iter().for_each(|(id, call)| background.call(id, call));
+        self.do_background(background, calls);
+    }
+
     /// Starts the calls of background work; those that do not start have failed.
     fn do_background(&mut self, mut background: Background<'_>, calls: &mut Calls<'_>) {
         let Some(instance) = &mut self.instance else { return };
@@ -236,7 +317,7 @@ fn configure<P: Plugin>() -> Result<Instance<P>, String> {
     let mut secret = [0; 16];
     Live.random(&mut secret).map_err(|_| "the proxy gives no randomness".to_owned())?;
     let now = Live.now().map_err(|_| "the proxy does not tell the time".to_owned())?;
-    let birth = Birth { name: &String::from_utf8_lossy(&name), secret, now };
+    let birth = Birth { name: &String::from_utf8_lossy(&name), secret, now, host: &Live };
     Instance::configure(&bytes, &environment(), &birth).map_err(|error| error.to_string())
 }
 
@@ -248,6 +329,16 @@ fn environment() -> Environment {
         .collect()
 }
 
+/// Lets a request go on that was held. A refusal was sent by [`act`]; to go on as well would send
+/// half of such requests upstream.
+fn go_on(filter: &str, action: Action) {
+    if action == Action::Continue
+        && let Err(error) = imports::continue_request()
+    {
+        log::error!("{filter}: the proxy does not let a request go on: {error:?}");
+    }
+}
+
 /// Does what the filter decided. `Pause` holds the request: until its call has ended, or for good.
 fn act<P: Plugin>(
     stream: u32,
@@ -256,9 +347,15 @@ fn act<P: Plugin>(
     mut step: Step,
     request: &Request<'_>,
     calls: &mut Calls<'_>,
+    room: bool,
 ) -> Action {
     loop {
         step = match step {
+            Step::Hold if room => {
+                state.held = true;
+                return Action::Pause;
+            }
+            Step::Hold => instance.too_many_held(request, &mut state.effects),
             Step::Wait(call) => match host::start(&call) {
                 Ok(token) => {
                     state.waits_for = Some(token);

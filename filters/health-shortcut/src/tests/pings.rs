@@ -3,13 +3,14 @@
 use shared::config::Environment;
 use shared::driver::Instance;
 use shared::filter::{Call, CallFailure};
+use shared::testing::Proxy;
 
 use super::*;
 
 /// Another worker of the same proxy, with this configuration.
 fn worker(config: &Value, secret: u8) -> Instance<HealthShortcut> {
     let now = shared::time::Timestamp::from_secs(1_800_000_100);
-    let birth = Birth { name: "test", secret: [secret; 16], now };
+    let birth = Birth { name: "test", secret: [secret; 16], now, host: &Proxy::default() };
     Instance::configure(config.to_string().as_bytes(), &Environment::default(), &birth).unwrap()
 }
 
@@ -106,7 +107,9 @@ fn workers_share_pings_and_results() {
     let first = std::mem::replace(&mut bench.instance, worker(&config(), 8));
     assert_eq!(bench.tick().len(), 0, "the first worker pings");
     let second = std::mem::replace(&mut bench.instance, first);
-    calls.iter().for_each(|(id, _)| bench.answer(*id, &status_of(200, &Headers::default())));
+    for (id, _) in &calls {
+        bench.answer(*id, &status_of(200, &Headers::default()));
+    }
     bench.instance = second;
     assert_eq!(probe(&mut bench, "/healthz").line(), WELL);
 }
@@ -154,7 +157,9 @@ fn an_answer_for_the_configuration_before_is_for_nobody() {
     bench.instance = worker(&config(), 8);
     after(&bench, 10_000);
     bench.tick();
-    calls.iter().for_each(|(id, _)| bench.answer(*id, &status_of(200, &Headers::default())));
+    for (id, _) in &calls {
+        bench.answer(*id, &status_of(200, &Headers::default()));
+    }
     assert_eq!(probe(&mut bench, "/readyz").line(), NOT_READY);
 }
 
