@@ -13,10 +13,55 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use lru::LruCache;
+use serde::{Deserialize, Deserializer, de::Error};
 use siphasher::sip128::{Hasher128, SipHasher24};
 
+use crate::config::Period;
 use crate::hash::Spread;
 use crate::time::Timestamp;
+
+/// How much is remembered (`verified_cache`): at most `entries`, `DEFAULT` unless told, for `ttl`,
+/// five minutes unless told.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CacheConfig<const DEFAULT: usize> {
+    /// How many, from 1 to 65536.
+    #[serde(default)]
+    entries: Entries<DEFAULT>,
+    /// How long after they were checked.
+    #[serde(default = "five_minutes")]
+    ttl: Period,
+}
+
+const fn five_minutes() -> Period {
+    Period::from_secs(300)
+}
+
+impl<const DEFAULT: usize> Default for CacheConfig<DEFAULT> {
+    fn default() -> Self {
+        Self { entries: Entries::default(), ttl: five_minutes() }
+    }
+}
+
+/// A number of entries that fits in a worker's memory.
+#[derive(Clone, Copy, Debug)]
+struct Entries<const DEFAULT: usize>(NonZeroUsize);
+
+impl<const DEFAULT: usize> Default for Entries<DEFAULT> {
+    fn default() -> Self {
+        Self(NonZeroUsize::new(DEFAULT).unwrap_or(NonZeroUsize::MIN))
+    }
+}
+
+impl<'de, const DEFAULT: usize> Deserialize<'de> for Entries<DEFAULT> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let entries = u64::deserialize(deserializer)?;
+        let fits = usize::try_from(entries).ok().filter(|entries| *entries <= 65_536);
+        fits.and_then(NonZeroUsize::new)
+            .map(Self)
+            .ok_or_else(|| D::Error::custom(format!("{entries} is not from 1 to 65536")))
+    }
+}
 
 /// What stands for a credential.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,7 +82,12 @@ pub struct Verified<T> {
 }
 
 impl<T: Clone> Verified<T> {
-    /// An empty cache; `secret` is drawn for it and used nowhere else.
+    /// An empty cache of the configured size; `secret` is drawn for it and used nowhere else.
+    pub fn configured<const N: usize>(secret: [u8; 16], config: &CacheConfig<N>) -> Self {
+        Self::new(secret, config.entries.0, config.ttl.duration())
+    }
+
+    /// An empty cache.
     pub fn new(secret: [u8; 16], entries: NonZeroUsize, ttl: Duration) -> Self {
         Self { secret, ttl, entries: LruCache::with_hasher(entries, Spread::default()) }
     }
@@ -62,6 +112,11 @@ impl<T: Clone> Verified<T> {
     /// Remembers that a credential was found good.
     pub fn remember(&mut self, fingerprint: Fingerprint, value: T, now: Timestamp) {
         self.entries.put(fingerprint, (now, value));
+    }
+
+    /// Forgets a credential.
+    pub fn forget(&mut self, fingerprint: &Fingerprint) {
+        self.entries.pop(fingerprint);
     }
 
     /// How many credentials are remembered.

@@ -97,8 +97,13 @@ impl Default for IdentityHeaders {
 impl IdentityHeaders {
     /// Takes what only the proxy may say off a request.
     pub fn strip(&self, request: &Request<'_>, effects: &mut Effects) {
+        self.strip_also(&[], request, effects);
+    }
+
+    /// The same, and some headers more.
+    pub fn strip_also(&self, more: &[HeaderName], request: &Request<'_>, effects: &mut Effects) {
         for (name, _) in request.headers().iter() {
-            if self.names().iter().any(|ours| ours.is_like(name))
+            if self.names().into_iter().chain(more).any(|ours| ours.is_like(name))
                 && let Ok(name) = std::str::from_utf8(name)
             {
                 effects.remove_request_header(Rc::from(name));
@@ -184,6 +189,16 @@ impl Credential {
     }
 }
 
+impl Credential {
+    /// The same, with further headers for the upstream, in place of those of the same name.
+    #[must_use]
+    pub fn with_headers(mut self, headers: Vec<(Rc<str>, Rc<[u8]>)>) -> Self {
+        self.headers.retain(|(name, _)| headers.iter().all(|(other, _)| name != other));
+        self.headers.extend(headers);
+        self
+    }
+}
+
 /// What an authenticator found.
 #[derive(Clone, Debug)]
 pub enum Finding {
@@ -260,7 +275,10 @@ mod tests {
         ]);
         let mut effects = Effects::default();
         IdentityHeaders::default().strip(&Request::new(&proxy), &mut effects);
-        assert_eq!(effects.to_string(), "-x-auth-subject -x_auth_subject -x-auth_scopes -x.auth.groups");
+        assert_eq!(
+            effects.to_string(),
+            "-x-auth-subject -x_auth_subject -x-auth_scopes -x.auth.groups"
+        );
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod filter;
 pub mod hash;
 pub mod headers;
 pub mod identity;
+pub mod jose;
 pub mod lease;
 pub mod matching;
 mod plugin;

@@ -25,8 +25,12 @@ macro_rules! plugin {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! plugin_phase {
-    (@keeps wait) => { false };
-    (@keeps $phase:ident) => { true };
+    (@keeps wait) => {
+        false
+    };
+    (@keeps $phase:ident) => {
+        true
+    };
     (wait) => {
         #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
         #[allow(unsafe_code, reason = "callbacks of the ABI")]

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::json;
 
 use crate::view::Request;
@@ -99,6 +99,11 @@ impl Refusal {
     /// 503: what the decision needs is not to be had.
     pub fn unavailable(reason: &'static str) -> Self {
         Self::new(Kind::Unavailable, reason, "The request cannot be checked at the moment.")
+    }
+
+    /// 400: the request contradicts itself.
+    pub fn bad_request(reason: &'static str) -> Self {
+        Self::new(Kind::BadRequest, reason, "The request can be read in more than one way.")
     }
 
     /// 400: rules are about paths, and this path has more than one reading.
@@ -244,6 +249,33 @@ impl Refusal {
             Kind::Misconfigured => 13,
             Kind::Unavailable => 14,
         }
+    }
+}
+
+/// What a client is asked to log in to (RFC 9110, 11.5): printable ASCII, so that it can be quoted.
+#[derive(Clone, Debug)]
+pub struct Realm(String);
+
+impl Realm {
+    /// `realm="…"`, for a challenge.
+    pub fn parameter(&self) -> String {
+        format!("realm={}", quoted(&self.0))
+    }
+}
+
+impl Default for Realm {
+    fn default() -> Self {
+        Self("restricted".into())
+    }
+}
+
+impl<'de> Deserialize<'de> for Realm {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() || !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return Err(D::Error::custom("a realm is printable ASCII, and not empty"));
+        }
+        Ok(Self(text))
     }
 }
 

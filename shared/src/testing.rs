@@ -227,7 +227,10 @@ impl<P: Plugin> Bench<P> {
     }
 
     /// Sends a request through the filter, and keeps its exchange.
-    pub fn begin<N: AsRef<[u8]>, V: AsRef<[u8]>>(&mut self, headers: &[(N, V)]) -> (Run<P>, Outcome) {
+    pub fn begin<N: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &mut self,
+        headers: &[(N, V)],
+    ) -> (Run<P>, Outcome) {
         self.proxy.set_request(headers);
         let request = Request::new(&self.proxy);
         let (mut run, mut effects) = (Run::default(), Effects::default());

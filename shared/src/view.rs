@@ -38,6 +38,17 @@ pub trait Host {
     fn property(&self, path: &[&str]) -> Result<Option<Vec<u8>>, Unreadable>;
     /// Shared data: the bytes under `key`, and the version to name when they are replaced.
     fn shared(&self, key: &str) -> Result<(Vec<u8>, Version), Unreadable>;
+    /// Whether `signature` is a key's over `text`: PKCS #1 v1.5 or ECDSA in DER, with a hash such as
+    /// `sha256`, the key as a `SubjectPublicKeyInfo`. Few proxies know.
+    fn verify_signature(
+        &self,
+        _hash: &str,
+        _key: &[u8],
+        _signature: &[u8],
+        _text: &[u8],
+    ) -> Result<bool, Unreadable> {
+        Err(Unreadable)
+    }
     /// Replaces shared data, if it still is of that version.
     fn share(&self, key: &str, value: &[u8], version: Version) -> Result<(), WriteFailure>;
 }
@@ -111,6 +122,11 @@ impl<'a> Request<'a> {
         let mut bytes = [0; N];
         self.read(self.host.random(&mut bytes));
         bytes
+    }
+
+    /// The proxy, for what has nothing to do with the request.
+    pub const fn host(&self) -> &'a dyn Host {
+        self.host
     }
 
     /// What the plugin shares with its twins on other workers.

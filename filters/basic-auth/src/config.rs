@@ -1,10 +1,10 @@
 //! The configuration, as it is written.
 
-use std::num::NonZeroUsize;
-
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::Deserialize;
+use shared::cache::CacheConfig;
 use shared::config::{NonEmpty, Period, Secret};
 use shared::identity::{IdentityHeaders, Verdict};
+use shared::reply::Realm;
 use shared::time::Timestamp;
 
 use crate::users::AllowList;
@@ -24,7 +24,7 @@ pub struct Config {
     pub(crate) throttle: Option<ThrottleConfig>,
     /// How many credentials are remembered as good, and how long; default 1024 for five minutes.
     #[serde(default)]
-    pub(crate) verified_cache: CacheConfig,
+    pub(crate) verified_cache: CacheConfig<1024>,
     /// Under which names the upstream learns who it is.
     #[serde(default)]
     pub(crate) identity_headers: IdentityHeaders,
@@ -75,45 +75,6 @@ pub(crate) enum ThrottleBy {
     AddressAndUser,
 }
 
-/// What is remembered of good credentials.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct CacheConfig {
-    /// How many, from 1 to 65536.
-    pub(crate) entries: Entries,
-    /// How long after they were checked.
-    pub(crate) ttl: Period,
-}
-
-impl Default for CacheConfig {
-    fn default() -> Self {
-        Self {
-            entries: Entries(NonZeroUsize::MIN.saturating_add(1023)),
-            ttl: Period::from_secs(300),
-        }
-    }
-}
-
-/// A number of entries that fits in a worker's memory.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Entries(NonZeroUsize);
-
-impl Entries {
-    pub(crate) const fn get(self) -> NonZeroUsize {
-        self.0
-    }
-}
-
-impl<'de> Deserialize<'de> for Entries {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let entries = u64::deserialize(deserializer)?;
-        let fits = usize::try_from(entries).ok().filter(|entries| *entries <= 65_536);
-        fits.and_then(NonZeroUsize::new)
-            .map(Self)
-            .ok_or_else(|| D::Error::custom(format!("{entries} is not from 1 to 65536")))
-    }
-}
-
 /// What a rule, a route or a virtual host may set anew.
 #[derive(Debug, Deserialize)]
 pub struct Settings {
@@ -129,30 +90,4 @@ pub struct Settings {
     /// Whether the upstream gets the credentials too; default no.
     #[serde(default)]
     pub(crate) forward_credentials: bool,
-}
-
-/// A realm that can be quoted in a header: printable ASCII.
-#[derive(Clone, Debug)]
-pub(crate) struct Realm(String);
-
-impl Realm {
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Default for Realm {
-    fn default() -> Self {
-        Self("restricted".into())
-    }
-}
-
-impl<'de> Deserialize<'de> for Realm {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        if text.is_empty() || !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-            return Err(D::Error::custom("a realm is printable ASCII, and not empty"));
-        }
-        Ok(Self(text))
-    }
 }

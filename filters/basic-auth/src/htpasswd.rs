@@ -190,7 +190,10 @@ mod tests {
 
     #[test]
     fn refuses_a_space_at_an_end_of_a_name() {
-        check_refused(&format!("alice :{HASH}"), "line 1: has a space at an end of the user's name");
+        check_refused(
+            &format!("alice :{HASH}"),
+            "line 1: has a space at an end of the user's name",
+        );
     }
 
     #[test]

@@ -36,7 +36,7 @@ use shared::config::{Invalid, Layers, Mode, Scope};
 use shared::effects::Effects;
 use shared::filter::{Birth, Filter, Flow, Plugin};
 use shared::identity::{Finding, IdentityHeaders, conclude};
-use shared::reply::{Refusal, quoted};
+use shared::reply::Refusal;
 use shared::view::Request;
 
 pub use config::{Config, Settings};
@@ -65,12 +65,11 @@ impl Plugin for BasicAuth {
                 .check(&scope.settings.allow)
                 .map_err(|error| error.within("allow").within(&place))?;
         }
-        let cache = &config.verified_cache;
         let slots = birth.slots(Self::NAME);
         let throttle = |throttle| Throttle::new(&slots, birth.secret, throttle);
         Ok(Self {
             users,
-            verified: Verified::new(birth.secret, cache.entries.get(), cache.ttl.duration()),
+            verified: Verified::configured(birth.secret, &config.verified_cache),
             throttle: config.throttle.as_ref().map(throttle),
             identity_headers: config.identity_headers,
         })
@@ -215,5 +214,5 @@ impl No {
 
 /// RFC 7617, 2: the realm, and the encoding in which users and passwords are sent.
 fn challenge(settings: &Settings) -> String {
-    format!(r#"Basic realm={}, charset="UTF-8""#, quoted(settings.realm.as_str()))
+    format!(r#"Basic {}, charset="UTF-8""#, settings.realm.parameter())
 }

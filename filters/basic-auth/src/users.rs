@@ -101,7 +101,9 @@ impl Users {
 /// A wrong password costs all kinds, so there may not be many.
 const MOST_KINDS: usize = 8;
 
-fn decoys<'a>(hashes: impl Iterator<Item = &'a PasswordHash>) -> Result<Vec<PasswordHash>, Invalid> {
+fn decoys<'a>(
+    hashes: impl Iterator<Item = &'a PasswordHash>,
+) -> Result<Vec<PasswordHash>, Invalid> {
     let mut decoys: Vec<PasswordHash> = Vec::new();
     for hash in hashes {
         if decoys.iter().all(|decoy| decoy.scheme() != hash.scheme()) {

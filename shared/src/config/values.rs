@@ -43,6 +43,33 @@ impl<'de> Deserialize<'de> for Period {
     }
 }
 
+/// How far clocks may be apart: a period, or `0s`, at most ten minutes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leeway(Duration);
+
+impl Leeway {
+    /// So many seconds.
+    pub const fn from_secs(secs: u64) -> Self {
+        Self(Duration::from_secs(secs))
+    }
+
+    /// The length of time.
+    pub const fn duration(self) -> Duration {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Leeway {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match humantime::parse_duration(&text) {
+            Ok(time) if time <= Duration::from_secs(600) => Ok(Self(time)),
+            Ok(_) => Err(D::Error::custom(format!("`{text}` is more than ten minutes"))),
+            Err(_) => Err(D::Error::custom(format!("`{text}` is not a period such as `60s`"))),
+        }
+    }
+}
+
 /// A number of bytes such as `64KiB` or `4MiB`: more than zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(u64);

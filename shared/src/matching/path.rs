@@ -64,7 +64,8 @@ fn other_readings(sent: &[u8]) -> Result<Vec<Vec<u8>>, BadPath> {
     let mut next = 0;
     while let Some(text) = known.get(next).cloned() {
         next = next.saturating_add(1);
-        let readers = [decode(&text, |_| true), without_parameters(&text), cut(&text), merge(&text)];
+        let readers =
+            [decode(&text, |_| true), without_parameters(&text), cut(&text), merge(&text)];
         for reading in readers {
             if known.contains(&reading) {
                 continue;
@@ -94,9 +95,7 @@ fn check(reading: &[u8]) -> Result<(), BadPath> {
 fn is_overlong(text: &[u8]) -> bool {
     let pairs = text.iter().zip(text.iter().skip(1));
     text.iter().any(|byte| matches!(byte, 0xc0 | 0xc1))
-        || pairs
-            .into_iter()
-            .any(|pair| matches!(pair, (0xe0, 0x80..=0x9f) | (0xf0, 0x80..=0x8f)))
+        || pairs.into_iter().any(|pair| matches!(pair, (0xe0, 0x80..=0x9f) | (0xf0, 0x80..=0x8f)))
 }
 
 /// A path pattern: literal segments, `{name}` or `*` for one segment that is not empty, a last
@@ -176,9 +175,8 @@ fn segment(text: &str) -> Result<Segment, &'static str> {
 
 /// Nothing in the path needs a second look.
 fn is_plain(path: &[u8]) -> bool {
-    let plain = |byte: &u8| {
-        matches!(byte, b'!'..=b'~') && !matches!(byte, b'%' | b'\\' | b';' | b'#')
-    };
+    let plain =
+        |byte: &u8| matches!(byte, b'!'..=b'~') && !matches!(byte, b'%' | b'\\' | b';' | b'#');
     let pairs = path.iter().zip(path.iter().skip(1));
     path.starts_with(b"/")
         && path.iter().all(plain)

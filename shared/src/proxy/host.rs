@@ -2,6 +2,9 @@
 
 use std::cell::RefCell;
 
+use prost::Message;
+use prost::encoding::WireType;
+
 use super::imports::{self, HostError, MapType};
 use crate::effects::{Count, Effect};
 use crate::filter::Call;
@@ -51,6 +54,20 @@ impl Host for Live {
         }
     }
 
+    fn verify_signature(
+        &self,
+        hash: &str,
+        key: &[u8],
+        signature: &[u8],
+        text: &[u8],
+    ) -> Result<bool, Unreadable> {
+        let argument = VerifySignature { hash, key, signature, text }.write();
+        let result = imports::call_foreign_function("verify_signature", &argument);
+        // What is not good comes back as a success too, with a message instead of the verdict.
+        let result = VerifySignatureResult::decode(result.map_err(unreadable)?.as_slice());
+        result.map(|result| result.result).map_err(|_| Unreadable)
+    }
+
     fn share(&self, key: &str, value: &[u8], version: Version) -> Result<(), WriteFailure> {
         let cas = match version {
             Version::Absent => NO_VERSION_YET,
@@ -62,6 +79,35 @@ impl Host for Live {
             Err(_) => Err(WriteFailure::Refused),
         }
     }
+}
+
+/// Envoy's `VerifySignatureArguments`.
+struct VerifySignature<'a> {
+    hash: &'a str,
+    key: &'a [u8],
+    signature: &'a [u8],
+    text: &'a [u8],
+}
+
+impl VerifySignature<'_> {
+    fn write(&self) -> Vec<u8> {
+        let fields = [self.hash.as_bytes(), self.key, self.signature, self.text];
+        let len: usize = fields.iter().map(|field| field.len().saturating_add(8)).sum();
+        let mut bytes = Vec::with_capacity(len);
+        for (tag, field) in (1..).zip(fields) {
+            prost::encoding::encode_key(tag, WireType::LengthDelimited, &mut bytes);
+            prost::encoding::encode_varint(field.len() as u64, &mut bytes);
+            bytes.extend_from_slice(field);
+        }
+        bytes
+    }
+}
+
+/// Envoy's `VerifySignatureResult`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+struct VerifySignatureResult {
+    #[prost(bool, tag = "1")]
+    result: bool,
 }
 
 /// Paths of properties up to this length are put together without an allocation.

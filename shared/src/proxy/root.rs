@@ -301,7 +301,11 @@ impl<P: Plugin> Rooted<P> {
         }
         background.effects.iter().for_each(|effect| note(P::NAME, effect));
         for (_, call) in background.take_calls() {
-            log::warn!("{}: a call to {} is not tried again before the next tick", P::NAME, call.cluster);
+            log::warn!(
+                "{}: a call to {} is not tried again before the next tick",
+                P::NAME,
+                call.cluster
+            );
         }
     }
 }

@@ -288,9 +288,10 @@ fn refuse(config: Value, message: &str) {
 #[test]
 fn a_source_is_a_header_a_parameter_or_a_cookie() {
     refuse(json!([]), "a list of at least one, and this one is empty");
-    for config in [json!([{}]), json!([{"header": "a", "query": "b"}]), json!([{"header": null}])] {
+    for config in [json!([{}]), json!([{"header": "a", "query": "b"}])] {
         refuse(config, "[0]: has one of `header`, `query` and `cookie`");
     }
+    refuse(json!([{"header": null}]), "[0].header: is null; leave the field out instead");
     refuse(
         json!([{"query": "a"}, {"query": "b", "prefix": "P"}]),
         "[1]: `prefix` goes with `header`",
