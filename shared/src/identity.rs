@@ -169,8 +169,9 @@ impl Credential {
     pub fn new(filter: &str, identity: &Identity, headers: &IdentityHeaders) -> Self {
         let scopes = (!identity.scopes.is_empty()).then(|| identity.scopes.join(" "));
         let groups = (!identity.groups.is_empty()).then(|| identity.groups.join(","));
+        let subject = Some(identity.subject.as_str()).filter(|subject| !subject.is_empty());
         let parts = [
-            (Some("gatehouse.subject"), &headers.subject, Some(identity.subject.as_str())),
+            (Some("gatehouse.subject"), &headers.subject, subject),
             // As evidence only: each state costs a call at every request.
             (None, &headers.scheme, Some(identity.scheme)),
             (Some("gatehouse.consumer"), &headers.consumer, identity.consumer.as_deref()),

@@ -77,6 +77,25 @@ impl Sources {
         Self(sources)
     }
 
+    /// The places of several lists, each once.
+    pub fn all<'a>(lists: impl Iterator<Item = &'a Self>) -> Self {
+        let mut all: Vec<Source> = Vec::new();
+        for source in lists.flat_map(|list| &list.0) {
+            if !all.iter().any(|known| known.includes(source)) {
+                all.retain(|known| !source.includes(known));
+                all.push(source.clone());
+            }
+        }
+        Self(all)
+    }
+
+    /// Whether a header of this name, in lower case, is one of the places.
+    pub fn has_header(&self, name: &str) -> bool {
+        self.0
+            .iter()
+            .any(|known| matches!(known, Source::Header { name: known, .. } if &**known == name))
+    }
+
     /// The credential of a request.
     pub fn find<'r>(&self, request: &'r Request<'_>) -> Found<'r> {
         let found = self.0.iter().map(|source| source.find(request.headers()));
@@ -149,6 +168,12 @@ impl Source {
             Self::Query(name) => query::find(headers, name.as_bytes()),
             Self::Cookie(name) => cookie::find(headers, name.as_bytes()),
         }
+    }
+
+    /// Whether it finds all that the other finds: a header without a prefix does for one with.
+    fn includes(&self, other: &Self) -> bool {
+        let is_narrow = |source: &Self| matches!(source, Self::Header { prefix: Some(_), .. });
+        self.overlaps(other) && (is_narrow(other) || !is_narrow(self))
     }
 
     /// Whether one credential could be found in both.

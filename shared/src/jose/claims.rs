@@ -11,7 +11,7 @@
 //!    name comes first: `https://example.com/roles` is a name.
 //! 5. A claim of the wrong type is as good as a wrong one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde_json::{Map, Number, Value};
@@ -39,7 +39,7 @@ pub struct Expected {
     /// One of them is `typ`. `None`: `JWT`, `at+jwt` or none at all.
     pub kinds: Option<Vec<String>>,
     /// Claims, and the values of which one has to be there.
-    pub required: HashMap<String, Vec<Value>>,
+    pub required: Vec<(String, Vec<Value>)>,
     /// `jti` that are good no more.
     pub revoked: HashSet<String>,
 }
@@ -102,6 +102,26 @@ impl Claims {
     /// A claim that is a text.
     pub fn text(&self, path: &str) -> Option<&str> {
         self.find(path).and_then(Value::as_str)
+    }
+
+    /// Whether a claim has one of the values, or is a list with one that has.
+    pub fn has(&self, path: &str, values: &[Value]) -> bool {
+        match self.find(path) {
+            Some(Value::Array(list)) => list.iter().any(|value| is_one_of(value, values)),
+            Some(value) => is_one_of(value, values),
+            None => false,
+        }
+    }
+
+    /// A claim that is a list of texts, or one text.
+    pub fn list(&self, path: &str) -> Vec<String> {
+        match self.find(path) {
+            Some(Value::String(text)) => vec![text.clone()],
+            Some(Value::Array(list)) => {
+                list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// A claim that is a list of texts, or one text with a space between them.
@@ -208,11 +228,7 @@ impl Expected {
     }
 
     fn check_required(&self, claims: &Claims) -> Result<(), Unexpected> {
-        let fits = self.required.iter().all(|(path, values)| match claims.find(path) {
-            Some(Value::Array(list)) => list.iter().any(|value| is_one_of(value, values)),
-            Some(value) => is_one_of(value, values),
-            None => false,
-        });
+        let fits = self.required.iter().all(|(path, values)| claims.has(path, values));
         if fits { Ok(()) } else { Err(Unexpected::Claim) }
     }
 }
