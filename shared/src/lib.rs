@@ -23,6 +23,7 @@ mod plugin;
 #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
 pub mod proxy;
 pub mod reply;
+pub mod sources;
 pub mod store;
 pub mod tally;
 #[cfg(any(test, feature = "testing"))]

@@ -1,0 +1,97 @@
+//! Credentials in the query of a request.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use super::Found;
+use crate::effects::Effects;
+use crate::headers::Headers;
+
+/// The value of the parameter of this name.
+pub(super) fn find<'r>(headers: &'r Headers, name: &[u8]) -> Found<'r> {
+    let Some(target) = Target::of(headers) else { return Found::Nothing };
+    let ours = target.parameters().filter(|parameter| *parameter.name() == *name);
+    ours.map(|parameter| parameter.value().map_or(Found::Malformed, Found::one))
+        .fold(Found::Nothing, Found::and)
+}
+
+/// Cuts the parameters that are `ours` by name.
+pub(super) fn strip(headers: &Headers, ours: impl Fn(&[u8]) -> bool, effects: &mut Effects) {
+    let Some(target) = Target::of(headers) else { return };
+    let is_ours = |parameter: &Parameter<'_>| ours(&parameter.name());
+    if !target.parameters().any(|parameter| is_ours(&parameter)) {
+        return;
+    }
+    let rest = target.parameters().filter(|parameter| !is_ours(parameter)).map(|rest| rest.0);
+    let query = rest.collect::<Vec<_>>().join(&b'&');
+    let mark: &[u8] = if query.is_empty() { b"" } else { b"?" };
+    let path = [target.path, mark, &query, target.fragment].concat();
+    effects.set_request_header(Rc::from(":path"), Rc::from(path));
+}
+
+/// A `:path`, taken apart. It is the three put together, with a `?` before the query.
+struct Target<'r> {
+    path: &'r [u8],
+    query: &'r [u8],
+    fragment: &'r [u8],
+}
+
+impl<'r> Target<'r> {
+    /// `None` where there is no query. A CONNECT has no path at all.
+    fn of(headers: &'r Headers) -> Option<Self> {
+        let whole = headers.first(":path")?;
+        let end = whole.iter().position(|byte| *byte == b'#').unwrap_or(whole.len());
+        let (whole, fragment) = whole.split_at_checked(end)?;
+        let mark = whole.iter().position(|byte| *byte == b'?')?;
+        let (path, query) = whole.split_at_checked(mark)?;
+        Some(Self { path, query: query.strip_prefix(b"?")?, fragment })
+    }
+
+    fn parameters(&self) -> impl Iterator<Item = Parameter<'r>> {
+        self.query.split(|byte| *byte == b'&').map(Parameter)
+    }
+}
+
+/// What stands between two `&`, as it was sent.
+#[derive(Clone, Copy)]
+struct Parameter<'r>(&'r [u8]);
+
+impl<'r> Parameter<'r> {
+    /// Decoded, where it can be.
+    fn name(&self) -> Cow<'r, [u8]> {
+        let name = self.split().0;
+        decode(name).unwrap_or(Cow::Borrowed(name))
+    }
+
+    /// `None` where an escape is broken.
+    fn value(&self) -> Option<Cow<'r, [u8]>> {
+        decode(self.split().1)
+    }
+
+    fn split(&self) -> (&'r [u8], &'r [u8]) {
+        let mut parts = self.0.splitn(2, |byte| *byte == b'=');
+        (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+    }
+}
+
+/// Forms are sent so (URL Standard, `application/x-www-form-urlencoded`), but for broken escapes,
+/// which others leave as they are: those are `None`.
+fn decode(text: &[u8]) -> Option<Cow<'_, [u8]>> {
+    if !text.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+        return Some(Cow::Borrowed(text));
+    }
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.iter().copied();
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => digit(bytes.next()?)? << 4 | digit(bytes.next()?)?,
+            b'+' => b' ',
+            other => other,
+        });
+    }
+    Some(Cow::Owned(decoded))
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
