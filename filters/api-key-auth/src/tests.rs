@@ -384,7 +384,13 @@ fn mistakes_in_keys_are_named() {
         let config = keys(json!([{"id": "a", "value": value}]));
         refuse(&config, &format!("consumers[0].keys[0].value: {why}"));
     }
-    for digest in ["", "ab", &digest[1..], &format!("{digest}a"), &digest.replacen('a', "g", 1)] {
+    for digest in [
+        "",
+        "ab",
+        &digest.replacen('a', "", 1),
+        &format!("{digest}a"),
+        &digest.replacen('a', "g", 1),
+    ] {
         let config = keys(json!([{"id": "a", "sha256": digest}]));
         refuse(&config, "consumers[0].keys[0].sha256: is not 64 hexadecimal digits");
     }
