@@ -8,6 +8,7 @@
     reason = "test code"
 )]
 
+mod api_key_auth;
 mod basic_auth;
 mod health_shortcut;
 mod host_itself;

@@ -3,7 +3,7 @@
 use std::process::{Command, Output, Stdio};
 
 /// What it shows: each step's title and the statuses of its answers.
-const SHOWN: [(&str, &[u16]); 14] = [
+const SHOWN: [(&str, &[u16]); 17] = [
     ("1. Liveness", &[200]),
     ("2. Readiness and dependencies", &[200, 200]),
     ("3. The same in XML", &[200]),
@@ -15,9 +15,12 @@ const SHOWN: [(&str, &[u16]); 14] = [
     ("9. A forged identity", &[200]),
     ("10. A path with two readings", &[400]),
     ("11. A header that is not UTF-8", &[200]),
-    ("12. The database goes down", &[200, 503, 503, 200, 200, 200]),
-    ("13. Too many wrong passwords", &[401, 401, 401, 429, 429, 200]),
-    ("14. What was counted", &[]),
+    ("12. An API key", &[200]),
+    ("13. A key in the query", &[200]),
+    ("14. Keys that are not good", &[401, 401, 401]),
+    ("15. The database goes down", &[200, 503, 503, 200, 200, 200]),
+    ("16. Too many wrong passwords", &[401, 401, 401, 429, 429, 200]),
+    ("17. What was counted", &[]),
 ];
 
 fn run() -> Output {

@@ -27,10 +27,27 @@ fn runs(filter: &str, config: &Value) {
     ] {
         let setup = setup.with_plugin(|plugin| {
             plugin["vm_config"]["environment_variables"] =
-                json!({"key_values": {"DAVE_PASSWORD": "x"}});
+                json!({"key_values": {"DAVE_PASSWORD": "x", "ACME_KEY": "long enough"}});
         });
         drop(setup.start());
     }
+}
+
+#[test]
+fn the_bootstrap_of_api_key_auth_runs() {
+    let upstream = Upstream::start();
+    let envoy = start("api-key-auth", &upstream);
+    let send = |request: Request| request.send(envoy.address()).status;
+    let with = |key: &str| Request::get("/").header("x-api-key", key);
+    assert_eq!(send(Request::get("/")), 401);
+    assert_eq!(send(with("acme demo key")), 200);
+    assert_eq!(send(with("zenith demo key")), 200);
+    assert_eq!(send(with("zenith old key")), 401);
+    assert_eq!(send(Request::get("/x?api_key=acme+demo+key&y=1")), 200);
+    assert_eq!(upstream.last().target, "/x?y=1");
+    assert_eq!(send(Request::new("POST", "/").header("x-api-key", "zenith demo key")), 403);
+    assert_eq!(send(Request::get("/public/x")), 200);
+    assert_eq!(upstream.count(), 4);
 }
 
 #[test]

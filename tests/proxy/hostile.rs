@@ -89,6 +89,46 @@ fn basic_auth_cases() -> Vec<Case> {
     ]
 }
 
+fn api_key_cases() -> Vec<Case> {
+    let good = || Request::get("/?a=%zz&api_key=acme+key&b");
+    let key = |value: &[u8]| Request::get("/").header("x-api-key", value);
+    vec![
+        case("good", good(), 200, true),
+        case(
+            "good, in a cookie",
+            Request::get("/").header("cookie", "a;;=; key=acme key"),
+            200,
+            true,
+        ),
+        case("none", Request::get("/?&&=&%=%&api_key2=acme+key"), 401, false),
+        case("high bytes", good().header("x-high", high_bytes()), 200, true),
+        case("high bytes, refused", key(&high_bytes()), 401, false),
+        case("high bytes in a cookie", good().header("cookie", high_bytes()), 200, true),
+        case("high bytes as a cookie", key(b"").header("cookie", b"key=\xff"), 401, false),
+        case("twice", key(b"acme key").header("x-api-key", "acme key"), 401, false),
+        case("in two places", good().header("x-api-key", "acme key"), 401, false),
+        case("empty", key(b""), 401, false),
+        case("broken escape", Request::get("/?api_key=acme+key%"), 401, false),
+        case("long", key(&[b'x'; 50_000]), 401, false),
+        case(
+            "many parameters",
+            Request::get(&format!("/?{}", "api_key&".repeat(2000))),
+            401,
+            false,
+        ),
+        case("many cookies", good().header("cookie", "x=1;".repeat(5000)), 200, true),
+        case(
+            "connect",
+            Request::bare("CONNECT", b"x.example:443").header("host", "x.example:443"),
+            401,
+            false,
+        ),
+        case("body, refused", Request::new("POST", "/").body(&[b'x'; 20_000]), 401, false),
+        case("large, allowed", large(good()), 200, true),
+        case("forged", good().header("x-auth-consumer", high_bytes()), 200, true),
+    ]
+}
+
 fn asking_cases() -> Vec<Case> {
     let ask = |whom: &str| Request::get("/").header("x-ask", whom);
     vec![
@@ -176,6 +216,32 @@ fn ten_thousand_hostile_requests_through_basic_auth() {
     let before = vms(&envoy);
     let passed = send_all(&envoy, &basic_auth_cases(), 10_000);
     assert_eq!(upstream.count(), passed);
+    assert_eq!(vms(&envoy), before);
+}
+
+#[test]
+fn ten_thousand_hostile_requests_through_api_key_auth() {
+    let upstream = Upstream::start();
+    let config = json!({
+        "sources": [{"header": "x-api-key"}, {"query": "api_key"}, {"cookie": "key"}],
+        "consumers": [{"name": "acme", "keys": [{"id": "a", "value": "acme key"}]}],
+    });
+    let envoy = Setup::new()
+        .filter("api-key-auth", config)
+        .upstream(&upstream)
+        .connection_manager(
+            json!({"upgrade_configs": [{"upgrade_type": "CONNECT"}], "max_request_headers_kb": 96}),
+        )
+        .workers(4)
+        .start();
+    let before = vms(&envoy);
+    let passed = send_all(&envoy, &api_key_cases(), 10_000);
+    assert_eq!(upstream.count(), passed);
+    let kept = upstream.received().iter().any(|got| {
+        let head = String::from_utf8_lossy(&got.head).into_owned();
+        head.contains("api_key") || head.contains("acme key")
+    });
+    assert!(!kept, "a key went upstream");
     assert_eq!(vms(&envoy), before);
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use shared::cache::CacheConfig;
-use shared::config::{NonEmpty, Period, Secret};
+use shared::config::{AllOr, NonEmpty, Period, Secret};
 use shared::identity::{IdentityHeaders, Verdict};
 use shared::reply::Realm;
 use shared::time::Timestamp;
@@ -86,7 +86,7 @@ pub struct Settings {
     pub(crate) verdict: Verdict,
     /// Who of the users may; default all.
     #[serde(default)]
-    pub(crate) allow: AllowList,
+    pub(crate) allow: AllOr<AllowList>,
     /// Whether the upstream gets the credentials too; default no.
     #[serde(default)]
     pub(crate) forward_credentials: bool,

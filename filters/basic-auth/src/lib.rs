@@ -42,7 +42,7 @@ use shared::view::Request;
 pub use config::{Config, Settings};
 use credentials::{Presented, Token};
 use throttle::{Attempt, Throttle};
-use users::{Allow, Checked, User, Users};
+use users::{Checked, User, Users};
 
 /// The plugin: its users, and what it remembers of them.
 pub struct BasicAuth {
@@ -61,9 +61,8 @@ impl Plugin for BasicAuth {
     fn new(config: Config, layers: &Layers<Settings>, birth: &Birth<'_>) -> Result<Self, Invalid> {
         let users = Users::new(&config, Self::NAME)?;
         for (place, scope) in layers.all() {
-            users
-                .check(&scope.settings.allow)
-                .map_err(|error| error.within("allow").within(&place))?;
+            let Some(allow) = scope.settings.allow.named() else { continue };
+            users.check(allow).map_err(|error| error.within("allow").within(&place))?;
         }
         let slots = birth.slots(Self::NAME);
         let throttle = |throttle| Throttle::new(&slots, birth.secret, throttle);
@@ -138,7 +137,7 @@ impl BasicAuth {
             }
         };
         user.is_valid(request.now())?;
-        settings.allow.check(&user)?;
+        settings.allow.named().map_or(Ok(()), |allow| allow.check(&user))?;
         effects.count_by("allowed", "by", by);
         Ok(user)
     }

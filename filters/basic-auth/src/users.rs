@@ -4,10 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::hint::black_box;
 use std::rc::Rc;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-use shared::config::{Invalid, NonEmpty};
+use serde::Deserialize;
+use shared::config::{Invalid, Names, NonEmpty};
 use shared::identity::{Credential, Identity};
 use shared::time::Timestamp;
 
@@ -133,58 +131,23 @@ impl User {
     }
 }
 
-/// Who of the known ones may: a user named here, or of a group named here; or `all`, the default.
-#[derive(Clone, Debug, Default)]
+/// Who of the known ones may: a user named here, or of a group named here.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct AllowList {
     users: Option<NonEmpty<String>>,
     groups: Option<NonEmpty<String>>,
 }
 
-impl<'de> Deserialize<'de> for AllowList {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AllowVisitor)
+impl Names for AllowList {
+    fn is_empty(&self) -> bool {
+        self.users.is_none() && self.groups.is_none()
     }
 }
 
-struct AllowVisitor;
-
-impl<'de> Visitor<'de> for AllowVisitor {
-    type Value = AllowList;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("`all`, or an object with `users` or `groups`")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<AllowList, E> {
-        if text == "all" { Ok(AllowList::default()) } else { Err(E::custom("is not `all`")) }
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<AllowList, A::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Written {
-            users: Option<NonEmpty<String>>,
-            groups: Option<NonEmpty<String>>,
-        }
-        let Written { users, groups } = Written::deserialize(MapAccessDeserializer::new(members))?;
-        if users.is_none() && groups.is_none() {
-            // What a template leaves behind must not open.
-            return Err(A::Error::custom("names nobody; write `all` to allow everybody"));
-        }
-        Ok(AllowList { users, groups })
-    }
-}
-
-/// Decides who may.
-pub(crate) trait Allow {
-    fn check(&self, user: &User) -> Result<(), No>;
-}
-
-impl Allow for AllowList {
-    fn check(&self, user: &User) -> Result<(), No> {
-        if self.users.is_none() && self.groups.is_none() {
-            return Ok(());
-        }
+impl AllowList {
+    /// Whether the user may.
+    pub(crate) fn check(&self, user: &User) -> Result<(), No> {
         let named = self.users.iter().any(|names| names.contains(&user.name));
         let of_group =
             self.groups.iter().any(|names| user.groups.iter().any(|group| names.contains(group)));

@@ -24,7 +24,7 @@ pub use environment::Environment;
 pub use fields::field_names;
 pub use layers::{Layers, Mode, Scope};
 pub use structs::filter_metadata;
-pub use values::{Leeway, NonEmpty, Period, Secret, Size};
+pub use values::{AllOr, Leeway, Names, NonEmpty, Period, Secret, Size};
 
 /// A configuration that cannot be used: where, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]

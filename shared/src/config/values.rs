@@ -1,10 +1,13 @@
 //! The kinds of value that several filters' configurations have.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Deref;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 /// The longest period that a configuration may name.
 const LONGEST: Duration = Duration::from_secs(3660 * 24 * 3600);
@@ -107,6 +110,57 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(secret)")
+    }
+}
+
+/// Who may: `all`, the default, or those whom an object names.
+#[derive(Clone, Debug)]
+pub struct AllOr<T>(Option<T>);
+
+/// An object that names somebody.
+pub trait Names {
+    /// Whether it names nobody: what a template leaves behind, which must not open.
+    fn is_empty(&self) -> bool;
+}
+
+impl<T> AllOr<T> {
+    /// Those who are named; `None` for all.
+    pub const fn named(&self) -> Option<&T> {
+        self.0.as_ref()
+    }
+}
+
+impl<T> Default for AllOr<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<'de, T: Deserialize<'de> + Names> Deserialize<'de> for AllOr<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AllOrVisitor(PhantomData))
+    }
+}
+
+struct AllOrVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de> + Names> Visitor<'de> for AllOrVisitor<T> {
+    type Value = AllOr<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`all`, or an object that names some")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<AllOr<T>, E> {
+        if text == "all" { Ok(AllOr(None)) } else { Err(E::custom("is not `all`")) }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<AllOr<T>, A::Error> {
+        let named = T::deserialize(MapAccessDeserializer::new(members))?;
+        if named.is_empty() {
+            return Err(A::Error::custom("names nobody; write `all` to allow everybody"));
+        }
+        Ok(AllOr(Some(named)))
     }
 }
 

@@ -19,9 +19,10 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tests::envoy::{Envoy, Setup};
 
-/// What every request carries: what a client of a service sends, and the credential.
-const HEADERS: [&str; 8] = [
+/// What every request carries: what a client of a service sends, and the credentials.
+const HEADERS: [&str; 9] = [
     "authorization: Basic Y2Fyb2w6cw==",
+    "x-api-key: key-number-5000",
     "accept: application/json",
     "accept-encoding: gzip, br",
     "user-agent: bench/1.0",
@@ -86,7 +87,18 @@ fn variants() -> Vec<Variant> {
             Setup::new().filter("health-shortcut", probes),
         ),
         start("basic-auth, cached credential", Some(3.0), Setup::new().filter("basic-auth", users)),
+        start(
+            "api-key-auth, 10,000 keys",
+            Some(4.0),
+            Setup::new().filter("api-key-auth", ten_thousand_keys()),
+        ),
     ]
+}
+
+fn ten_thousand_keys() -> Value {
+    let key = |index: u32| json!({"id": index.to_string(), "value": format!("key-number-{index}")});
+    let keys: Vec<_> = (0..10_000).map(key).collect();
+    json!({"consumers": [{"name": "acme", "keys": keys}]})
 }
 
 /// One worker and no access log: what that reads of a filter's state is not the filter's cost.

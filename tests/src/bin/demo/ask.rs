@@ -43,7 +43,8 @@ impl Ask {
             let quote = if value.is_ascii() { "'" } else { "$'" };
             command.push_str(&format!(" -H {quote}{name}: {}'", value.escape_ascii()));
         }
-        command.push_str(&format!(" http://{to}{}", self.target));
+        let quote = if self.target.contains(['?', '&']) { "'" } else { "" };
+        command.push_str(&format!(" {quote}http://{to}{}{quote}", self.target));
         command
     }
 

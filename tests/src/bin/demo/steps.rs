@@ -10,7 +10,7 @@ use crate::world::{FAILURES, INTERVAL, Outcome, WINDOW, World, must};
 type Step = fn(&World) -> Outcome;
 
 /// All of them. Later ones stand on earlier ones: the last counts what came before it.
-pub(crate) const STEPS: [(&str, Step); 14] = [
+pub(crate) const STEPS: [(&str, Step); 17] = [
     ("Liveness", liveness),
     ("Readiness and dependencies", readiness),
     ("The same in XML", xml),
@@ -22,6 +22,9 @@ pub(crate) const STEPS: [(&str, Step); 14] = [
     ("A forged identity", forged_identity),
     ("A path with two readings", two_readings),
     ("A header that is not UTF-8", not_utf8),
+    ("An API key", api_key),
+    ("A key in the query", key_in_query),
+    ("Keys that are not good", bad_keys),
     ("The database goes down", database_down),
     ("Too many wrong passwords", too_many),
     ("What was counted", counted),
@@ -133,6 +136,44 @@ fn not_utf8(world: &World) -> Outcome {
     Ok(())
 }
 
+fn api_key(world: &World) -> Outcome {
+    world.ask(&Ask::get("/reports").header("x-api-key", b"acme-demo-key"), 200)?;
+    let got = world.service.last();
+    came(&got, "x-key-consumer", Some("acme"))?;
+    came(&got, "x-key-groups", Some("gold"))?;
+    came(&got, "x-api-key", None)?;
+    world.says("/reports is for API keys. The service learns whose key it was, and not the key.");
+    Ok(())
+}
+
+fn key_in_query(world: &World) -> Outcome {
+    world.ask(&Ask::get("/reports?year=2026&api_key=acme-demo-key&sum"), 200)?;
+    equal(
+        "the target at the service",
+        &world.service.last().target.as_str(),
+        &"/reports?year=2026&sum",
+    )?;
+    world.says("The key is cut out, and the rest of the query is as it was.");
+    Ok(())
+}
+
+fn bad_keys(world: &World) -> Outcome {
+    let before = world.service.count();
+    for ask in [
+        Ask::get("/reports"),
+        Ask::get("/reports").header("x-api-key", b"acme-old-key"),
+        Ask::get("/reports?api_key=acme-demo-key").header("x-api-key", b"acme-demo-key"),
+    ] {
+        let answer = world.ask(&ask, 401)?;
+        header(&answer, "www-authenticate", r#"ApiKey realm="Demo""#)?;
+    }
+    equal("requests at the service", &world.service.count(), &before)?;
+    world.says(
+        "None, an expired one, two at once: alike for the client, each counted by its reason.",
+    );
+    Ok(())
+}
+
 fn database_down(world: &World) -> Outcome {
     world.tell_database("/down")?;
     let took = world.wait("/healthz", 503)?;
@@ -184,6 +225,10 @@ fn counted(world: &World) -> Outcome {
         ("basic-auth.refused.reason.malformed", 1),
         ("basic-auth.refused.reason.ambiguous_path", 1),
         ("basic-auth.refused.reason.throttled", 2),
+        ("api-key-auth.allowed", 2),
+        ("api-key-auth.refused.reason.missing", 1),
+        ("api-key-auth.refused.reason.expired", 1),
+        ("api-key-auth.refused.reason.repeated", 1),
         ("health-shortcut.answered_2xx.report.liveness", 2),
     ] {
         equal(name, &world.envoy.counted(name), &expected)?;

@@ -53,6 +53,11 @@ impl World {
                 plugin["vm_config"]["environment_variables"] =
                     json!({"key_values": {"CAROL_PASSWORD": "demo"}});
             })
+            .filter("api-key-auth", keys())
+            .with_plugin(|plugin| {
+                plugin["vm_config"]["environment_variables"] =
+                    json!({"key_values": {"ACME_KEY": "acme-demo-key"}});
+            })
             .upstream(&service)
             .cluster("database", Some(database.address()))
             .workers(2)
@@ -117,6 +122,9 @@ impl World {
             format!(
                 "curl -i -u carol:demo http://{envoy}/orders    # alice, bob, erin; dan has to wait"
             ),
+            format!(
+                "curl -i -H 'x-api-key: acme-demo-key' http://{envoy}/reports    # not /orders"
+            ),
             format!("curl -i http://{envoy}/public/prices    # open to everybody"),
             format!("curl http://{database}/down    # the database; and /up"),
             format!("curl -i http://{envoy}/healthz    # and /readyz, /livez"),
@@ -174,7 +182,37 @@ fn users() -> Value {
             "window": format!("{WINDOW}s"),
             "by": "address_and_user",
         },
-        "rules": [{"match": {"paths": ["/public/**"]}, "mode": "off"}],
+        "rules": [{"match": {"paths": ["/public/**", "/reports/**"]}, "mode": "off"}],
+    })
+}
+
+fn keys() -> Value {
+    json!({
+        "mode": "off",
+        "rules": [{"match": {"paths": ["/reports/**"]}, "mode": "enforce"}],
+        "realm": "Demo",
+        "sources": [{"header": "x-api-key"}, {"query": "api_key"}],
+        "consumers": [{
+            "name": "acme",
+            "groups": ["gold"],
+            "keys": [
+                {"id": "new", "value": "${ACME_KEY}"},
+                // `printf %s acme-old-key | sha256sum`
+                {
+                    "id": "old",
+                    "sha256": "a72a22056728606c5918489d30c07ee7965f9974b05495f941f2659b84b90551",
+                    "not_after": "2026-01-01T00:00:00Z",
+                },
+            ],
+        }],
+        // Names of its own: what basic-auth says of its users is to pass.
+        "identity_headers": {
+            "subject": "x-key-subject",
+            "scheme": "x-key-scheme",
+            "consumer": "x-key-consumer",
+            "scopes": "x-key-scopes",
+            "groups": "x-key-groups",
+        },
     })
 }
 

@@ -1,0 +1,2 @@
+//! The module of `api-key-auth`.
+shared::plugin!(api_key_auth::ApiKeyAuth);
