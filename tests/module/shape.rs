@@ -35,6 +35,9 @@ const IMPORTS: [&str; 24] = [
 /// What ends a program: where Rust panics, which a module of ours does not.
 const END: &str = "wasi_snapshot_preview1.proc_exit";
 
+/// The callbacks of a filter whose requests wait.
+const OF_WAITING: [&str; 2] = ["proxy_on_request_body", "proxy_on_request_trailers"];
+
 /// The callbacks of a filter that looks at requests alone. Envoy calls each that there is.
 const EXPORTS: [&str; 9] = [
     "proxy_abi_version_0_2_1",
@@ -48,8 +51,14 @@ const EXPORTS: [&str; 9] = [
     "proxy_on_vm_start",
 ];
 
-/// The largest that a module may be.
-const BUDGET: usize = 400 * 1024;
+/// The largest that a module may be, in bytes.
+fn budget(name: &str) -> usize {
+    match name {
+        // Four families of signatures, three curves among them.
+        "jwt-auth" => 700 * 1024,
+        _ => 400 * 1024,
+    }
+}
 
 #[test]
 fn a_module_imports_what_is_allowed_and_no_more() {
@@ -69,7 +78,12 @@ fn a_module_exports_the_callbacks_that_it_needs_and_no_more() {
         let mut exports = exports_of(&name).unwrap();
         exports.retain(|export| export.starts_with("proxy_"));
         exports.sort();
-        assert_eq!(exports, EXPORTS, "{name}");
+        let mut expected = EXPORTS.to_vec();
+        if name == "jwt-auth" {
+            expected.extend(OF_WAITING);
+            expected.sort_unstable();
+        }
+        assert_eq!(exports, expected, "{name}");
     }
 }
 
@@ -77,6 +91,7 @@ fn a_module_exports_the_callbacks_that_it_needs_and_no_more() {
 fn a_module_stays_within_its_budget() {
     for name in filters() {
         let size = usize::try_from(size_of(&name).unwrap()).unwrap();
-        assert!(size <= BUDGET, "{name}: {size} bytes are more than {BUDGET}");
+        let budget = budget(&name);
+        assert!(size <= budget, "{name}: {size} bytes are more than {budget}");
     }
 }

@@ -17,6 +17,7 @@ use super::algorithm::{Algorithm, Family};
 use super::der;
 use super::jwk::{Key, Material};
 use super::known::{Known, P256, RSA};
+use super::provider::PROVIDER;
 use crate::view::Host;
 
 /// What the proxy checks. The rest is checked here.
@@ -98,6 +99,8 @@ fn verify_here(
 ) -> bool {
     match (&key.material, algorithm.of_library()) {
         (Material::Library(key), Some(algorithm)) => {
+            // It says no where it was done already.
+            let _ = PROVIDER.install_default();
             jsonwebtoken::crypto::verify(written, text, key, algorithm).unwrap_or(false)
         }
         (Material::P521(key), None) => p521::ecdsa::Signature::from_slice(signature)

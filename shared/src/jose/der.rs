@@ -1,4 +1,14 @@
-//! The two forms in which the proxy wants what JOSE writes otherwise (X.690; RFC 3279, 2.2.3).
+//! The forms in which the proxy wants what JOSE writes otherwise (X.690; RFC 3279, 2.2.3).
+
+/// What stands before a point of P-256 in a `SubjectPublicKeyInfo` (RFC 5480, 2).
+pub(super) const P256: &[u8] = b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\
+    \x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00";
+/// The same for P-384.
+pub(super) const P384: &[u8] = b"\x30\x76\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\
+    \x06\x05\x2b\x81\x04\x00\x22\x03\x62\x00";
+/// The same for P-521.
+pub(super) const P521: &[u8] = b"\x30\x81\x9b\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\
+    \x06\x05\x2b\x81\x04\x00\x23\x03\x81\x86\x00";
 
 /// An ECDSA signature, the two halves of JOSE as a sequence of two integers.
 pub(super) fn signature(halves: &[u8]) -> Option<Vec<u8>> {

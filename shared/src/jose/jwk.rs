@@ -20,6 +20,7 @@ use rsa::traits::PublicKeyParts;
 use serde_json::{Map, Value};
 
 use super::algorithm::{Algorithm, Family};
+use super::der;
 use crate::config::{Invalid, json};
 
 /// More keys than this is no set of keys.
@@ -220,29 +221,24 @@ fn point(key: &Map<String, Value>, len: usize) -> Result<Vec<u8>, String> {
 const NO_POINT: &str = "is not a point on its curve";
 
 fn p256(point: &[u8]) -> Result<Parts, String> {
-    let key = p256::PublicKey::from_sec1_bytes(point).map_err(|_| NO_POINT)?;
-    curve(Family::P256, Material::Library(DecodingKey::from_ec_der(point)), &key, 64)
+    p256::ecdsa::VerifyingKey::from_sec1_bytes(point).map_err(|_| NO_POINT)?;
+    let material = Material::Library(DecodingKey::from_ec_der(point));
+    let public = [der::P256, point].concat();
+    Ok(Parts { family: Family::P256, material, public, signature_len: 64 })
 }
 
 fn p384(point: &[u8]) -> Result<Parts, String> {
-    let key = p384::PublicKey::from_sec1_bytes(point).map_err(|_| NO_POINT)?;
-    curve(Family::P384, Material::Library(DecodingKey::from_ec_der(point)), &key, 96)
+    p384::ecdsa::VerifyingKey::from_sec1_bytes(point).map_err(|_| NO_POINT)?;
+    let material = Material::Library(DecodingKey::from_ec_der(point));
+    let public = [der::P384, point].concat();
+    Ok(Parts { family: Family::P384, material, public, signature_len: 96 })
 }
 
 fn p521(point: &[u8]) -> Result<Parts, String> {
-    let key = p521::PublicKey::from_sec1_bytes(point).map_err(|_| NO_POINT)?;
-    let verifying = p521::ecdsa::VerifyingKey::from_sec1_bytes(point).map_err(|_| NO_POINT)?;
-    curve(Family::P521, Material::P521(Box::new(verifying)), &key, 132)
-}
-
-fn curve(
-    family: Family,
-    material: Material,
-    key: &impl EncodePublicKey,
-    signature_len: usize,
-) -> Result<Parts, String> {
-    let public = key.to_public_key_der().map_err(|_| NO_POINT)?.into_vec();
-    Ok(Parts { family, material, public, signature_len })
+    let key = p521::ecdsa::VerifyingKey::from_sec1_bytes(point).map_err(|_| NO_POINT)?;
+    let public = [der::P521, point].concat();
+    let material = Material::P521(Box::new(key));
+    Ok(Parts { family: Family::P521, material, public, signature_len: 132 })
 }
 
 fn rsa(key: &Map<String, Value>) -> Result<Parts, String> {

@@ -6,7 +6,7 @@
 //! 2. A [`Key`] says which algorithms it is for; the token's `alg` only picks among those that the
 //!    key and the configuration both allow. No key is ever taken from a token.
 //! 3. Signatures are checked by the proxy's own cryptography where it has it ([`Crypto`]), else by
-//!    `jsonwebtoken` with the pure-Rust libraries behind it, and `p521`, which that does not have.
+//!    `jsonwebtoken` with pure-Rust libraries behind it, and `p521`, which that does not have.
 //! 4. [`Claims`] are looked at after the signature ([`Expected`]).
 //! 5. A [`Keyring`] keeps the keys of a provider fresh, one fetch for all workers.
 
@@ -17,6 +17,7 @@ mod der;
 mod jwk;
 mod keyring;
 mod known;
+mod provider;
 mod remote;
 #[cfg(test)]
 mod tests;
