@@ -156,7 +156,8 @@ fn check(token: &str, expected: &str) {
 
 const ALICE: &str = "continue #allowed[by=signature] -authorization \
     gatehouse.evidence.jwt-auth={\"scheme\":\"jwt\",\"subject\":\"alice\",\"consumer\":\"app\",\
-    \"scopes\":[\"read\",\"write\"],\"groups\":[\"ops\",\"dev\"],\"expires\":1800000360} \
+    \"scopes\":[\"read\",\"write\"],\"groups\":[\"ops\",\"dev\"],\"expires\":1800000360,\"told\":[\"x-auth-subject\",\
+    \"x-auth-scheme\",\"x-auth-consumer\",\"x-auth-scopes\",\"x-auth-groups\"]} \
     gatehouse.subject=alice gatehouse.consumer=app gatehouse.scopes=read write \
     gatehouse.groups=ops,dev \
     +x-auth-subject: alice +x-auth-scheme: jwt +x-auth-consumer: app \
@@ -501,8 +502,11 @@ fn a_deferred_verdict_leaves_evidence_and_lets_through() {
         "{line}"
     );
     let line = send(&mut bench, &token(json!({}))).line();
-    let (evidence, _) = ALICE.split_once(" gatehouse.subject").unwrap();
-    assert_eq!(line, evidence);
+    let (evidence, _) = ALICE.split_once("\"told\"").unwrap();
+    let to_tell = "\"headers\":{\"x-auth-subject\":\"alice\",\"x-auth-scheme\":\"jwt\",\
+        \"x-auth-consumer\":\"app\",\"x-auth-scopes\":\"read write\",\
+        \"x-auth-groups\":\"ops,dev\"}}";
+    assert_eq!(line, format!("{evidence}{to_tell}"));
 }
 
 #[test]

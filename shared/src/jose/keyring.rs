@@ -256,10 +256,10 @@ impl Fetched {
         }
         let (keys, faults) = KeySet::of_provider(body)?;
         let generation = hash(body);
+        // Whatever this worker knew: the slot may hold a set whose fetch was not concluded.
         let bytes = [&generation.to_le_bytes(), body].concat();
-        // Not by what this worker has: another may have published since it looked.
-        let publish = |slot: &[u8]| {
-            if slot == bytes { Change::Keep(()) } else { Change::Replace(bytes.clone(), ()) }
+        let publish = |known: &[u8]| {
+            if known == bytes { Change::Keep(()) } else { Change::Replace(bytes.clone(), ()) }
         };
         store.update(&self.keys_slot, publish).map_err(|_| "the proxy does not keep the keys")?;
         if generation != self.generation {

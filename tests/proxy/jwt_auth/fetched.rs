@@ -131,8 +131,7 @@ fn requests_that_come_before_the_keys_wait_for_them() {
     let (good, expired) = (es256(&good()), es256(&super::but(json!({"exp": 1}))));
     assert_eq!(status(&envoy, &expired), 401, "this one needs no key");
     thread::scope(|scope| {
-        let waiting: Vec<_> =
-            (0..16).map(|_| scope.spawn(|| status(&envoy, &good))).collect();
+        let waiting: Vec<_> = (0..16).map(|_| scope.spawn(|| status(&envoy, &good))).collect();
         thread::sleep(Duration::from_millis(300));
         assert!(waiting.iter().all(|thread| !thread.is_finished()));
         assert_eq!(upstream.count(), 0);
