@@ -368,7 +368,7 @@ impl Provider {
             Lookup::Keys(..) if !self.keyring.is_remote() => return Err(No::UnknownKey),
             Lookup::Keys(..) => {}
             Lookup::Wait => return Ok(None),
-            Lookup::None => return Err(No::NoKeys),
+            Lookup::None => return Err(No::Keyless),
         }
         if !*refetched {
             *refetched = true;

@@ -347,8 +347,9 @@ fn times(
     max_stale: Option<Period>,
     refetch: Option<Period>,
 ) -> Result<Times, Invalid> {
-    let or =
-        |period: Option<Period>, secs| period.map_or(Duration::from_secs(secs), Period::duration);
+    let or = |period: Option<Period>, secs| {
+        period.map_or_else(|| Duration::from_secs(secs), Period::duration)
+    };
     let times = Times {
         refresh: or(refresh, 600),
         timeout: or(timeout, 5),

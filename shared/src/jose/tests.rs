@@ -1,5 +1,7 @@
 //! The rules of the modules, one test each, and public test vectors.
 
+#![expect(clippy::arithmetic_side_effects, reason = "in a test, to overflow is to fail")]
+
 mod claims;
 mod crypto;
 mod jwk;
