@@ -183,7 +183,7 @@ fn keys_in_a_token_are_not_looked_at() {
 fn it_is_no_longer_than_it_may_be() {
     let of = |len: usize| {
         let rest = format!("{}.{}.", b64(HEADER), b64("{}"));
-        // One character in four may stand alone nowhere.
+        // No base64 has a length of one more than a multiple of four.
         let signature = "A".repeat(len - rest.len());
         rest + &signature
     };
