@@ -398,7 +398,7 @@ def _rsa(forge: Forge, text: str, sign: bytes, case: Callable[..., Case]) -> Ite
 
 def at_random(forge: Forge) -> Case:
     """One more, of any kind."""
-    kinds = [(mixed, 8), (flipped, 5), (retyped, 3), (flipped_and_signed, 4)]
+    kinds = [(mixed, 12), (flipped, 5), (retyped, 3), (flipped_and_signed, 4)]
     kind = forge.chance.choices([kind for kind, _ in kinds], [weight for _, weight in kinds])[0]
     return kind(forge)
 
