@@ -375,10 +375,10 @@ def _rsa(forge: Forge, text: str, sign: bytes, case: Callable[..., Case]) -> Ite
     yield case("zero and one", (1).to_bytes(size, "big"))
     yield case("the modulus", n.to_bytes(size, "big"), OVERFLOW)
     yield case("the modulus less one", (n - 1).to_bytes(size, "big"), OVERFLOW)
-    more = number + n
-    yield case("it and the modulus", more.to_bytes((more.bit_length() + 7) // 8, "big"), OVERFLOW)
+    yield case("it and the modulus, a byte long", (number + n).to_bytes(size + 1, "big"), OVERFLOW)
+    yield from _sum_of_the_same_length(forge, n, size)
     kind = forge.algorithm[:2]
-    for bits in {"256", "384", "512"} - {forge.algorithm[2:]}:
+    for bits in (bits for bits in ["256", "384", "512"] if bits != forge.algorithm[2:]):
         other = signing.signature("PyJWT", kind + bits, forge.key, text.encode())
         yield case(f"with SHA-{bits}", other, PINNED)
     if kind == "RS":
@@ -394,6 +394,17 @@ def _rsa(forge: Forge, text: str, sign: bytes, case: Callable[..., Case]) -> Ite
     other = signing.hash_of("PS384" if forge.algorithm != "PS384" else "PS256")
     mask = "RFC 7518, 3.5: the same hash in the mask"
     yield case("another hash in the mask", signing.pss(forge.key, forge.algorithm, text.encode(), hash_of.digest_size, other), mask)
+
+
+def _sum_of_the_same_length(forge: Forge, n: int, size: int) -> Iterator[Case]:
+    """How many tokens have such a signature depends on the key: of some it may be one in a hundred."""
+    for _ in range(200):
+        text, written = forge.token().rsplit(".", 1)
+        more = int.from_bytes(decode(written), "big") + n
+        if more.bit_length() <= size * 8:
+            token = f"{text}.{encode(more.to_bytes(size, 'big'))}"
+            yield forge.case("signature", "it and the modulus, of the same length", token, REJECT, OVERFLOW)
+            return
 
 
 def at_random(forge: Forge) -> Case:

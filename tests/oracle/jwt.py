@@ -67,13 +67,18 @@ def sign(algorithm: str, claims: str, kid: str | None, header: str) -> str:
 
 def document(seed: int, count: int, now: int) -> dict:
     """So many cases at least: those that are always there, and others up to the count."""
-    chance = random.Random(seed)
-    forges = [cases.Forge(algorithm, now, chance) for algorithm in signing.ALGORITHMS]
-    made = [case for group in cases.OF_EVERY_ALGORITHM for forge in forges for case in group(forge)]
-    for group in cases.OF_ANY_ALGORITHM:
-        made += [case for forge in chance.sample(forges, FEW) for case in group(forge)]
+    def forge(algorithm: str, what: object) -> cases.Forge:
+        """One with luck of its own: a signature that is salted must not change what comes after it."""
+        return cases.Forge(algorithm, now, random.Random(f"{seed} {algorithm} {what}"))
+
+    chance, made = random.Random(seed), []
+    for group in cases.OF_EVERY_ALGORITHM + cases.OF_ANY_ALGORITHM:
+        every = group in cases.OF_EVERY_ALGORITHM
+        for algorithm in signing.ALGORITHMS if every else chance.sample(signing.ALGORITHMS, FEW):
+            made += group(forge(algorithm, group.__name__))
     while len(made) < count:
-        made.append(cases.at_random(forges[len(made) % len(forges)]))
+        algorithm = signing.ALGORITHMS[len(made) % len(signing.ALGORITHMS)]
+        made.append(cases.at_random(forge(algorithm, len(made))))
     agreed, disputed = [], []
     for number, case in enumerate(made):
         case.name = f"{number} {case.algorithm} {case.group}: {case.name}"
