@@ -389,11 +389,13 @@ def _rsa(forge: Forge, text: str, sign: bytes, case: Callable[..., Case]) -> Ite
     hash_of = signing.hash_of(forge.algorithm)
     salt = "RFC 7518, 3.5: the salt is as long as the hash"
     most = size - hash_of.digest_size - 2
-    for name, length in [("no salt", 0), ("a salt of 20", 20), ("the longest salt", most), ("a salt too long by one", hash_of.digest_size + 1)]:
+    lengths = {"no salt": 0, "a salt of 20": 20, "the longest salt": most, "a salt too long by one": hash_of.digest_size + 1}
+    for name, length in lengths.items():
         yield case(name, signing.pss(forge.key, forge.algorithm, text.encode(), length, hash_of), salt)
     other = signing.hash_of("PS384" if forge.algorithm != "PS384" else "PS256")
     mask = "RFC 7518, 3.5: the same hash in the mask"
-    yield case("another hash in the mask", signing.pss(forge.key, forge.algorithm, text.encode(), hash_of.digest_size, other), mask)
+    masked = signing.pss(forge.key, forge.algorithm, text.encode(), hash_of.digest_size, other)
+    yield case("another hash in the mask", masked, mask)
 
 
 def _sum_of_the_same_length(forge: Forge, n: int, size: int) -> Iterator[Case]:
@@ -426,7 +428,8 @@ def mixed(forge: Forge) -> Case:
     head = {name: value for change in chosen if change in heads for name, value in change.members.items()}
     body = {name: value for change in chosen if change in bodies for name, value in change.members.items()}
     # A member that two of them set is the last one's: that one alone counts.
-    counts = [change for change in chosen if all((head if change in heads else body)[name] is value for name, value in change.members.items())]
+    told = {id(change): head if change in heads else body for change in chosen}
+    counts = [change for change in chosen if all(told[id(change)][name] is value for name, value in change.members.items())]
     token = forge.token(forge.header(**head), forge.claims(**body))
     untils = [change.until for change in counts if change.until]
     wrong = next((change for change in counts if change.strict is REJECT), None)
