@@ -83,6 +83,14 @@ fn the_issuer_is_the_provider_byte_for_byte() {
 }
 
 #[test]
+fn a_subject_is_a_text_if_there() {
+    accept(json!({"sub": "alice"}));
+    for subject in [json!(1), json!(["alice"]), json!({}), json!(true)] {
+        refuse(json!({"sub": subject}), Unexpected::Claim);
+    }
+}
+
+#[test]
 fn an_audience_is_named_alone_or_in_a_list() {
     for audience in [json!("us"), json!("them"), json!(["us"]), json!(["others", "them"])] {
         accept(json!({"aud": audience}));

@@ -258,6 +258,28 @@ fn a_signature_has_exactly_its_length() {
 }
 
 #[test]
+fn a_signature_of_rsa_is_less_than_the_modulus() {
+    for (vectors, algorithm) in [
+        (pss(Pss::RsaPss2048Sha256Mgf1SaltLen32), Algorithm::PS256),
+        (pkcs1(Pkcs1::Rsa2048Sha256), Algorithm::RS256),
+    ] {
+        let key = key(&vectors[0].jwk);
+        let n = URL_SAFE_NO_PAD.decode(vectors[0].jwk["n"].as_str().unwrap()).unwrap();
+        let n = rsa::BigUint::from_bytes_be(&n);
+        let good = vectors.iter().filter(|vector| vector.check(&key, algorithm));
+        let others = good.filter_map(|vector| {
+            let sum = rsa::BigUint::from_bytes_be(&vector.signature) + &n;
+            Some((vector, sum.to_bytes_be())).filter(|(_, sum)| sum.len() == 256)
+        });
+        let others: Vec<_> = others.take(2).collect();
+        assert!(algorithm == Algorithm::RS256 || !others.is_empty());
+        for (vector, sum) in others {
+            assert!(!verify(&key, algorithm, &vector.text, &sum), "{}", algorithm.name());
+        }
+    }
+}
+
+#[test]
 fn a_symmetric_algorithm_is_never_checked_with_a_public_key() {
     use hmac::Mac as _;
     let vector = of_rsa();
