@@ -2,8 +2,8 @@
 //! [`rotation`] fetch them, [`crypto`] compares who checks signatures.
 
 mod crypto;
-mod fetched;
 mod failing;
+mod fetched;
 mod rotation;
 
 use serde_json::{Value, json};
@@ -148,10 +148,8 @@ fn a_token_is_taken_off_wherever_it_stands() {
 
 /// Who asks, the status, what stands behind the realm in the challenge, and the reason in the log.
 fn refused() -> Vec<(Request, u16, &'static str, &'static str)> {
-    const BAD: &str =
-        r#", error="invalid_token", error_description="The token is not valid""#;
-    const EXPIRED: &str =
-        r#", error="invalid_token", error_description="The token has expired""#;
+    const BAD: &str = r#", error="invalid_token", error_description="The token is not valid""#;
+    const EXPIRED: &str = r#", error="invalid_token", error_description="The token has expired""#;
     const REPEATED: &str = r#", error="invalid_request""#;
     let of = |others: Value| bearer(&es256(&but(others)));
     let token = es256(&good());

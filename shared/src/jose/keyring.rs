@@ -256,12 +256,13 @@ impl Fetched {
         }
         let (keys, faults) = KeySet::of_provider(body)?;
         let generation = hash(body);
+        // Whatever this worker knew: the slot may hold a set whose fetch was not concluded.
+        let bytes = [&generation.to_le_bytes(), body].concat();
+        let publish = |known: &[u8]| {
+            if known == bytes { Change::Keep(()) } else { Change::Replace(bytes.clone(), ()) }
+        };
+        store.update(&self.keys_slot, publish).map_err(|_| "the proxy does not keep the keys")?;
         if generation != self.generation {
-            let bytes = [&generation.to_le_bytes(), body].concat();
-            let publish = |_: &[u8]| Change::Replace(bytes.clone(), ());
-            store
-                .update(&self.keys_slot, publish)
-                .map_err(|_| "the proxy does not keep the keys")?;
             self.keys = Some(Rc::new(keys));
             self.generation = generation;
         }

@@ -131,8 +131,7 @@ fn requests_that_come_before_the_keys_wait_for_them() {
     let (good, expired) = (es256(&good()), es256(&super::but(json!({"exp": 1}))));
     assert_eq!(status(&envoy, &expired), 401, "this one needs no key");
     thread::scope(|scope| {
-        let waiting: Vec<_> =
-            (0..16).map(|_| scope.spawn(|| status(&envoy, &good))).collect();
+        let waiting: Vec<_> = (0..16).map(|_| scope.spawn(|| status(&envoy, &good))).collect();
         thread::sleep(Duration::from_millis(300));
         assert!(waiting.iter().all(|thread| !thread.is_finished()));
         assert_eq!(upstream.count(), 0);
@@ -242,6 +241,28 @@ fn clients_that_go_away_while_they_are_held_leave_nothing_behind() {
     });
     thread::sleep(Duration::from_millis(200));
     assert_eq!(upstream.count(), 1);
+}
+
+#[test]
+fn a_worker_holds_no_more_requests_than_it_has_room_for() {
+    let (provider, upstream) = (Provider::of(&[Key::of("p256")]), Upstream::start());
+    provider.close();
+    let envoy = setup(json!({"timeout": "20s"}), &provider, &upstream).workers(1).start();
+    let request = bearer(&es256(&good()));
+    let mut held: Vec<_> = (0..1024).map(|_| Connection::open(envoy.address()).unwrap()).collect();
+    for client in &mut held {
+        client.send_bytes(&request.bytes()).unwrap();
+    }
+    let active = || envoy.stat("http.main.downstream_rq_active").unwrap_or_default();
+    until("all are held", || active() >= 1024);
+    for _ in 0..10 {
+        assert_eq!(request.send(envoy.address()).status, 503);
+    }
+    assert_eq!(envoy.counted("jwt-auth.refused.reason.too_many_waiting"), 10);
+    assert_eq!(upstream.count(), 0);
+    provider.open();
+    assert!(held.iter_mut().all(|client| client.receive().unwrap().status == 200));
+    assert_eq!(upstream.count(), 1024);
 }
 
 #[test]

@@ -82,7 +82,8 @@ fn keys_change_under_load_without_one_wrong_answer() {
         provider.publish(&[old.clone(), new.clone()]);
         stage.new_is_there.store(true, Ordering::SeqCst);
         thread::sleep(Duration::from_millis(400));
-        assert_eq!(provider.server.count(), before + 1, "one fetch for the new key");
+        let fetched = provider.server.count() - before;
+        assert!((1..=2).contains(&fetched), "{fetched} fetches for one new key");
         assert!(stage.answers.load(Ordering::SeqCst) > answers + 50);
 
         provider.publish(&[new.clone()]);
