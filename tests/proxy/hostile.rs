@@ -152,7 +152,8 @@ fn jwt_cases() -> Vec<Case> {
         case("none", Request::get("/"), 401, false),
         case("high bytes", good().header("x-high", high_bytes()), 200, true),
         case("high bytes, refused", bearer(&high_bytes()), 401, false),
-        case("twice", good().header("authorization", "Bearer x"), 400, false),
+        // Envoy makes one of two.
+        case("twice", good().header("authorization", "Bearer x"), 401, false),
         case("in two places", Request::get("/?t=").header("authorization", "Bearer x"), 400, false),
         case("empty", Request::get("/?t="), 401, false),
         case("dots", bearer(&[b'.'; 10_000]), 401, false),
