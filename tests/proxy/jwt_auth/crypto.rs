@@ -31,7 +31,7 @@ fn config(crypto: &str) -> Value {
 }
 
 /// Tokens of every algorithm, and what is to become of each: a good one, one whose signature has
-/// another first, middle or last byte, is longer, shorter, zero or none, is of other claims or of
+/// another first, middle or last byte, is longer (each half of it, too), shorter, zero or none, is of other claims or of
 /// another algorithm.
 fn tokens() -> Vec<(String, u16, String)> {
     use base64::Engine as _;
@@ -43,6 +43,7 @@ fn tokens() -> Vec<(String, u16, String)> {
         let (text, written) = token.rsplit_once('.').unwrap();
         let signature = base64.decode(written).unwrap();
         let last = signature.len() - 1;
+        let (r, s) = signature.split_at(signature.len() / 2);
         let other = |index: usize| {
             let mut other = signature.clone();
             other[index] ^= 1;
@@ -57,6 +58,7 @@ fn tokens() -> Vec<(String, u16, String)> {
             ("last byte", other(last)),
             ("longer", [&signature[..], &[0]].concat()),
             ("longer in front", [&[0], &signature[..]].concat()),
+            ("longer halves", [&[0], r, &[0], s].concat()),
             ("shorter", signature[..last].to_vec()),
             ("zero", vec![0; signature.len()]),
             ("ones", vec![255; signature.len()]),

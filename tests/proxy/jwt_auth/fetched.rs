@@ -1,5 +1,6 @@
 //! Keys that are fetched from a provider: once for all workers, before they are needed.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -244,6 +245,28 @@ fn clients_that_go_away_while_they_are_held_leave_nothing_behind() {
 }
 
 #[test]
+fn a_worker_holds_no_more_requests_than_it_has_room_for() {
+    let (provider, upstream) = (Provider::of(&[Key::of("p256")]), Upstream::start());
+    provider.close();
+    let envoy = setup(json!({"timeout": "20s"}), &provider, &upstream).workers(1).start();
+    let request = bearer(&es256(&good()));
+    let mut held: Vec<_> = (0..1024).map(|_| Connection::open(envoy.address()).unwrap()).collect();
+    for client in &mut held {
+        client.send_bytes(&request.bytes()).unwrap();
+    }
+    let active = || envoy.stat("http.main.downstream_rq_active").unwrap_or_default();
+    until("all are held", || active() >= 1024);
+    for _ in 0..10 {
+        assert_eq!(request.send(envoy.address()).status, 503);
+    }
+    assert_eq!(envoy.counted("jwt-auth.refused.reason.too_many_waiting"), 10);
+    assert_eq!(upstream.count(), 0);
+    provider.open();
+    assert!(held.iter_mut().all(|client| client.receive().unwrap().status == 200));
+    assert_eq!(upstream.count(), 1024);
+}
+
+#[test]
 fn a_key_that_nobody_knows_is_fetched_once_in_a_while_however_many_ask() {
     let (provider, upstream) = (Provider::of(&[Key::of("p256")]), Upstream::start());
     let envoy = setup(json!({"refetch": "2s"}), &provider, &upstream).start();
@@ -272,20 +295,29 @@ fn a_key_that_nobody_knows_is_fetched_once_in_a_while_however_many_ask() {
     assert_eq!(upstream.count(), sent);
 }
 
-/// A provider that says elsewhere where its keys are, and the one that has them.
-fn discovered(issuer: &str, document: impl Fn(&str) -> Answer) -> (Envoy, Upstream, Provider) {
+/// Providers that say elsewhere where their keys are, each with its document, and who has the keys.
+fn discovered(documents: Vec<(&str, Answer)>) -> (Envoy, Upstream, Provider) {
+    let provider = |(index, (issuer, _)): (usize, &(&str, Answer))| {
+        json!({
+            "name": index.to_string(),
+            "issuer": issuer,
+            "any_audience": true,
+            "algorithms": ["ES256"],
+            "discovery": {"cluster": "document", "jwks_cluster": "keys"},
+        })
+    };
+    let providers: Vec<Value> = documents.iter().enumerate().map(provider).collect();
+    let answers: BTreeMap<String, Answer> = documents
+        .into_iter()
+        .map(|(issuer, answer)| {
+            let path = issuer.trim_end_matches('/').trim_start_matches("https://issuer.example");
+            (format!("{path}/.well-known/openid-configuration"), answer)
+        })
+        .collect();
     let keys = Provider::of(&[Key::of("p256")]);
-    let answer = document(issuer);
-    let document = Upstream::answering(move |_| answer.clone());
-    let config = json!({"providers": [{
-        "name": "main",
-        "issuer": issuer,
-        "any_audience": true,
-        "algorithms": ["ES256"],
-        "discovery": {"cluster": "document", "jwks_cluster": "keys"},
-    }]});
+    let document = Upstream::answering(move |request| answers[&request.target].clone());
     let envoy = Setup::new()
-        .filter("jwt-auth", config)
+        .filter("jwt-auth", json!({"providers": providers}))
         .cluster("document", Some(document.address()))
         .cluster("keys", Some(keys.server.address()))
         .workers(4)
@@ -299,46 +331,36 @@ fn document(issuer: &str, keys: &str) -> Answer {
 
 #[test]
 fn a_discovery_document_leads_to_the_keys() {
-    for (issuer, path) in [
-        ("https://issuer.example", "/.well-known/openid-configuration"),
-        ("https://issuer.example/a/b/", "/a/b/.well-known/openid-configuration"),
-    ] {
-        let (envoy, asked, keys) = discovered(issuer, |issuer| {
-            document(issuer, "https://keys.example:8443/elsewhere/keys.json?v=1")
-        });
-        until("keys are fetched", || keys.server.count() == 1);
-        let got = keys.server.last();
-        assert_eq!(got.target, "/elsewhere/keys.json?v=1");
-        assert_eq!(got.header("host").as_deref(), Some("keys.example:8443"));
-        assert_eq!((asked.count(), asked.last().target.as_str()), (1, path));
-        for _ in 0..8 {
-            assert_eq!(status(&envoy, &es256(&claims(issuer, ""))), 200);
-        }
-        assert_eq!((asked.count(), keys.server.count()), (1, 1));
+    let issuers = ["https://issuer.example", "https://issuer.example/a/b/"];
+    let keys_of = |issuer| document(issuer, "https://keys.example:8443/else/keys.json?v=1");
+    let documents = issuers.map(|issuer| (issuer, keys_of(issuer)));
+    let (envoy, asked, keys) = discovered(documents.to_vec());
+    until("keys are fetched", || keys.server.count() == 2);
+    let got = keys.server.last();
+    assert_eq!(got.target, "/else/keys.json?v=1");
+    assert_eq!(got.header("host").as_deref(), Some("keys.example:8443"));
+    for issuer in issuers.repeat(8) {
+        assert_eq!(status(&envoy, &es256(&claims(issuer, ""))), 200);
     }
+    assert_eq!((asked.count(), keys.server.count()), (2, 2));
 }
 
 #[test]
 fn a_discovery_document_that_is_wrong_leads_to_no_keys() {
-    const ISSUER: &str = "https://issuer.example";
-    type Document = fn(&str) -> Answer;
-    let wrong: [Document; 5] = [
-        |_| document("https://issuer.example/", "https://keys.example/keys"),
-        |issuer| document(issuer, "keys.json"),
-        |issuer| document(issuer, "https://user@keys.example/keys"),
-        |issuer| Answer::ok(&json!({"issuer": issuer}).to_string()),
-        |_| Answer::status(404, "{}"),
+    const GOOD: &str = "https://keys.example/keys";
+    let documents = vec![
+        ("https://issuer.example/0", document("https://issuer.example/0/", GOOD)),
+        ("https://issuer.example/1", document("https://issuer.example/1", "keys.json")),
+        ("https://issuer.example/2", document("https://issuer.example/2", "https://a@b/keys")),
+        ("https://issuer.example/3", Answer::ok(r#"{"issuer": "https://issuer.example/3"}"#)),
+        ("https://issuer.example/4", Answer::status(404, "{}")),
     ];
-    thread::scope(|scope| {
-        for document in wrong {
-            scope.spawn(move || {
-                let (envoy, asked, keys) = discovered(ISSUER, document);
-                until("it is asked", || asked.count() > 0);
-                let token = es256(&claims(ISSUER, ""));
-                let answer = bearer(&token).send(envoy.address());
-                assert_eq!(answer.status, 503, "{answer}");
-                assert_eq!(keys.server.count(), 0);
-            });
-        }
-    });
+    let issuers: Vec<_> = documents.iter().map(|(issuer, _)| *issuer).collect();
+    let (envoy, asked, keys) = discovered(documents);
+    until("each is asked", || asked.counts().len() == issuers.len());
+    for issuer in issuers {
+        let answer = bearer(&es256(&claims(issuer, ""))).send(envoy.address());
+        assert_eq!(answer.status, 503, "{issuer}: {answer}");
+    }
+    assert_eq!(keys.server.count(), 0);
 }
