@@ -47,6 +47,7 @@ impl Count {
 pub struct Effects {
     list: Vec<Effect>,
     calls: Vec<(u32, Call)>,
+    kept: Vec<Rc<str>>,
 }
 
 impl Effects {
@@ -88,6 +89,16 @@ impl Effects {
     /// Hands over the calls to start.
     pub fn take_calls(&mut self) -> Vec<(u32, Call)> {
         std::mem::take(&mut self.calls)
+    }
+
+    /// Notes a header of the request that an authenticator in front has set.
+    pub(crate) fn keep(&mut self, name: Rc<str>) {
+        self.kept.push(name);
+    }
+
+    /// Hands over the names of those headers.
+    pub(crate) fn take_kept(&mut self) -> Vec<Rc<str>> {
+        std::mem::take(&mut self.kept)
     }
 
     /// What there is to do, in order.

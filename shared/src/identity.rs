@@ -9,13 +9,17 @@
 //!    under `wasm.gatehouse.…`). No client can write it.
 //! 3. `verdict: enforce` refuses by itself; `verdict: defer` writes evidence of success or failure
 //!    and lets a policy behind it decide. Only what was enforced is written as text and sent on.
-//! 4. Of two that enforce on one request, both have to be satisfied, and the one behind speaks for
-//!    it: it takes off what the first told the upstream. For alternatives there is a policy.
+//! 4. What an authenticator in front has told the upstream of itself, one behind leaves alone: its
+//!    evidence says under which names it did (`told`). If that one enforces too, and knows who it
+//!    is, it speaks for the request in the first one's place. For alternatives there is a policy,
+//!    which finds in the evidence of a deferred success what the upstream is to be told (`headers`).
 
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::config::json;
 use crate::effects::Effects;
 use crate::filter::Flow;
 use crate::reply::Refusal;
@@ -43,7 +47,7 @@ pub struct Identity {
     pub expires: Option<Timestamp>,
     /// Selected claims of a token.
     #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
-    pub claims: serde_json::Map<String, serde_json::Value>,
+    pub claims: serde_json::Map<String, Value>,
 }
 
 #[expect(clippy::ref_option, reason = "serde's form")]
@@ -95,17 +99,24 @@ impl Default for IdentityHeaders {
 }
 
 impl IdentityHeaders {
-    /// Takes what only the proxy may say off a request.
+    /// Takes what only the proxy may say off a request, unless it was an authenticator in front that
+    /// said it.
     pub fn strip(&self, request: &Request<'_>, effects: &mut Effects) {
         self.strip_also(&[], request, effects);
     }
 
     /// The same, and some headers more.
     pub fn strip_also(&self, more: &[HeaderName], request: &Request<'_>, effects: &mut Effects) {
+        let mut told = None;
         for (name, _) in request.headers().iter() {
-            if self.names().into_iter().chain(more).any(|ours| ours.is_like(name))
-                && let Ok(name) = std::str::from_utf8(name)
-            {
+            if !self.names().into_iter().chain(more).any(|ours| ours.is_like(name)) {
+                continue;
+            }
+            let Ok(name) = std::str::from_utf8(name) else { continue };
+            let told: &Vec<String> = told.get_or_insert_with(|| told_before(request));
+            if told.iter().any(|known| known == name) {
+                effects.keep(Rc::from(name));
+            } else {
                 effects.remove_request_header(Rc::from(name));
             }
         }
@@ -159,45 +170,84 @@ impl<'de> Deserialize<'de> for HeaderName {
 /// An identity in the forms in which it goes to others, made once per consumer and not per request.
 #[derive(Clone, Debug)]
 pub struct Credential {
-    evidence: (Rc<str>, Rc<[u8]>),
+    evidence: Rc<str>,
+    enforced: Rc<[u8]>,
+    deferred: Rc<[u8]>,
     texts: Vec<(Rc<str>, Rc<[u8]>)>,
     headers: Vec<(Rc<str>, Rc<[u8]>)>,
 }
 
+/// The parts of an identity that filter state holds as text.
+const TEXTS: [&str; 4] =
+    ["gatehouse.subject", "gatehouse.consumer", "gatehouse.scopes", "gatehouse.groups"];
+
 impl Credential {
     /// The forms of `identity` as `filter` found it, told upstream under the names of `headers`.
     pub fn new(filter: &str, identity: &Identity, headers: &IdentityHeaders) -> Self {
+        Self::with_headers(filter, identity, headers, Vec::new())
+    }
+
+    /// The same, with further headers for the upstream, in place of those of the same name.
+    pub fn with_headers(
+        filter: &str,
+        identity: &Identity,
+        headers: &IdentityHeaders,
+        more: Vec<(Rc<str>, String)>,
+    ) -> Self {
         let scopes = (!identity.scopes.is_empty()).then(|| identity.scopes.join(" "));
         let groups = (!identity.groups.is_empty()).then(|| identity.groups.join(","));
-        let subject = Some(identity.subject.as_str()).filter(|subject| !subject.is_empty());
-        let parts = [
-            (Some("gatehouse.subject"), &headers.subject, subject),
-            // As evidence only: each state costs a call at every request.
-            (None, &headers.scheme, Some(identity.scheme)),
-            (Some("gatehouse.consumer"), &headers.consumer, identity.consumer.as_deref()),
-            (Some("gatehouse.scopes"), &headers.scopes, scopes.as_deref()),
-            (Some("gatehouse.groups"), &headers.groups, groups.as_deref()),
-        ];
-        let evidence = (evidence_name(filter), evidence_of(identity));
-        let mut credential = Self { evidence, texts: vec![], headers: vec![] };
-        for (state, header, value) in parts {
-            let Some(value) = value else { continue };
-            let value: Rc<[u8]> = Rc::from(value.as_bytes());
-            credential.texts.extend(state.map(|state| (Rc::from(state), Rc::clone(&value))));
-            credential.headers.push((header.shared(), value));
+        let subject = Some(identity.subject.clone()).filter(|subject| !subject.is_empty());
+        let texts = [subject, identity.consumer.clone(), scopes, groups];
+        let [subject, consumer, scopes, groups] = texts.clone();
+        // No state of its own for the scheme: each costs a call at every request.
+        let scheme = Some(identity.scheme.to_owned());
+        let parts = headers.names().into_iter().zip([subject, scheme, consumer, scopes, groups]);
+        let mut headers: Vec<_> =
+            parts.filter_map(|(name, text)| Some((name.shared(), text?))).collect();
+        headers.retain(|(name, _)| more.iter().all(|(other, _)| name != other));
+        headers.extend(more);
+        let told = headers.iter().map(|(name, _)| Value::from(&**name)).collect();
+        let to_tell =
+            headers.iter().map(|(name, text)| ((**name).to_owned(), text.as_str().into()));
+        let to_tell = to_tell.collect();
+        let texts = TEXTS.iter().zip(texts).filter_map(|(name, text)| Some((*name, text?)));
+        Self {
+            evidence: evidence_name(filter),
+            enforced: evidence_of(identity, "told", Value::Array(told)),
+            deferred: evidence_of(identity, "headers", Value::Object(to_tell)),
+            texts: texts.map(|(name, text)| (Rc::from(name), bytes(&text))).collect(),
+            headers: headers.into_iter().map(|(name, text)| (name, bytes(&text))).collect(),
         }
-        credential
     }
 }
 
-impl Credential {
-    /// The same, with further headers for the upstream, in place of those of the same name.
-    #[must_use]
-    pub fn with_headers(mut self, headers: Vec<(Rc<str>, Rc<[u8]>)>) -> Self {
-        self.headers.retain(|(name, _)| headers.iter().all(|(other, _)| name != other));
-        self.headers.extend(headers);
-        self
+fn bytes(text: &str) -> Rc<[u8]> {
+    Rc::from(text.as_bytes())
+}
+
+/// An identity as evidence, with what the upstream was told it under, or is to be told it with.
+fn evidence_of(identity: &Identity, part: &str, headers: Value) -> Rc<[u8]> {
+    let mut evidence = serde_json::to_value(identity).unwrap_or_default();
+    if let Value::Object(evidence) = &mut evidence {
+        evidence.insert(part.to_owned(), headers);
     }
+    bytes(&evidence.to_string())
+}
+
+/// Every filter that leaves evidence.
+pub const AUTHENTICATORS: [&str; 5] =
+    ["api-key-auth", "basic-auth", "jwt-auth", "oauth2-login", "token-introspection"];
+
+/// Under which names the authenticators in front have told the upstream who it is.
+fn told_before(request: &Request<'_>) -> Vec<String> {
+    let evidence = |filter| request.property(&[&evidence_name(filter)]);
+    let told = |bytes: Vec<u8>| match json::parse(&bytes).ok()?.get("told")? {
+        Value::Array(names) => {
+            Some(names.iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>())
+        }
+        _ => None,
+    };
+    AUTHENTICATORS.into_iter().filter_map(evidence).filter_map(told).flatten().collect()
 }
 
 /// What an authenticator found.
@@ -217,17 +267,19 @@ pub fn conclude(
     effects: &mut Effects,
 ) -> Flow {
     match (finding, verdict) {
-        (Finding::Known(credential), verdict) => {
-            let (name, evidence) = &credential.evidence;
-            effects.set_state(Rc::clone(name), Rc::clone(evidence));
-            if verdict == Verdict::Enforce {
-                for (name, value) in &credential.texts {
-                    effects.set_state(Rc::clone(name), Rc::clone(value));
-                }
-                for (name, value) in &credential.headers {
-                    effects.set_request_header(Rc::clone(name), Rc::clone(value));
-                }
+        (Finding::Known(credential), Verdict::Enforce) => {
+            effects.set_state(Rc::clone(&credential.evidence), Rc::clone(&credential.enforced));
+            take_over(&credential, effects);
+            for (name, value) in &credential.texts {
+                effects.set_state(Rc::clone(name), Rc::clone(value));
             }
+            for (name, value) in &credential.headers {
+                effects.set_request_header(Rc::clone(name), Rc::clone(value));
+            }
+            Flow::Continue
+        }
+        (Finding::Known(credential), Verdict::Defer) => {
+            effects.set_state(Rc::clone(&credential.evidence), Rc::clone(&credential.deferred));
             Flow::Continue
         }
         (Finding::Refused(refusal), Verdict::Enforce) => Flow::Refuse(refusal),
@@ -239,12 +291,26 @@ pub fn conclude(
     }
 }
 
-fn evidence_name(filter: &str) -> Rc<str> {
-    Rc::from(format!("gatehouse.evidence.{filter}"))
+/// Takes back what an authenticator in front has said and this one does not say anew.
+fn take_over(credential: &Credential, effects: &mut Effects) {
+    let kept = effects.take_kept();
+    if kept.is_empty() {
+        return;
+    }
+    for name in kept {
+        if credential.headers.iter().all(|(other, _)| *other != name) {
+            effects.remove_request_header(name);
+        }
+    }
+    for name in TEXTS {
+        if credential.texts.iter().all(|(other, _)| **other != *name) {
+            effects.set_state(Rc::from(name), Rc::from(&b""[..]));
+        }
+    }
 }
 
-fn evidence_of(identity: &Identity) -> Rc<[u8]> {
-    Rc::from(serde_json::to_vec(identity).unwrap_or_default())
+fn evidence_name(filter: &str) -> Rc<str> {
+    Rc::from(format!("gatehouse.evidence.{filter}"))
 }
 
 fn evidence_of_failure(refusal: &Refusal) -> Rc<[u8]> {
@@ -300,9 +366,73 @@ mod tests {
         assert_eq!(
             effects.to_string(),
             "gatehouse.evidence.basic-auth={\"scheme\":\"basic\",\"subject\":\"alice\",\
-             \"groups\":[\"ops\",\"dev\"],\"expires\":5} \
+             \"groups\":[\"ops\",\"dev\"],\"expires\":5,\
+             \"told\":[\"x-auth-subject\",\"x-auth-scheme\",\"x-auth-groups\"]} \
              gatehouse.subject=alice gatehouse.groups=ops,dev \
              +x-auth-subject: alice +x-auth-scheme: basic +x-auth-groups: ops,dev"
+        );
+    }
+
+    fn known(filter: &'static str, groups: &[&str], verdict: Verdict, effects: &mut Effects) {
+        let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+        let identity =
+            Identity { scheme: "basic", subject: "alice".into(), groups, ..Identity::default() };
+        let credential = Credential::new(filter, &identity, &IdentityHeaders::default());
+        conclude(filter, Finding::Known(Rc::new(credential)), verdict, effects);
+    }
+
+    /// A request after an authenticator has said of it: `x-auth-subject`, `x-auth-groups`.
+    fn told(verdict: Verdict) -> Proxy {
+        let proxy = Proxy::with_request(&[
+            ("x-auth-subject", "alice"),
+            ("x-auth-groups", "ops"),
+            ("x_auth_subject", "root"),
+        ]);
+        let mut effects = Effects::default();
+        known("basic-auth", &["ops"], verdict, &mut effects);
+        for effect in effects.take() {
+            if let crate::effects::Effect::SetState(name, value) = effect {
+                proxy.set_property(&[&name], &value);
+            }
+        }
+        proxy
+    }
+
+    #[test]
+    fn what_an_authenticator_in_front_has_told_stays() {
+        let proxy = told(Verdict::Enforce);
+        let mut effects = Effects::default();
+        IdentityHeaders::default().strip(&Request::new(&proxy), &mut effects);
+        assert_eq!(effects.to_string(), "-x_auth_subject");
+        let proxy = told(Verdict::Defer);
+        let mut effects = Effects::default();
+        IdentityHeaders::default().strip(&Request::new(&proxy), &mut effects);
+        assert_eq!(effects.to_string(), "-x-auth-subject -x-auth-groups -x_auth_subject");
+    }
+
+    #[test]
+    fn of_two_that_enforce_the_one_behind_speaks() {
+        let proxy = told(Verdict::Enforce);
+        let mut effects = Effects::default();
+        IdentityHeaders::default().strip(&Request::new(&proxy), &mut effects);
+        known("jwt-auth", &[], Verdict::Enforce, &mut effects);
+        let line = effects.to_string();
+        assert!(
+            line.contains(" -x-auth-groups ") && line.contains(" gatehouse.groups= "),
+            "{line}"
+        );
+        assert!(line.ends_with("+x-auth-subject: alice +x-auth-scheme: basic"), "{line}");
+    }
+
+    #[test]
+    fn a_deferred_success_says_what_the_upstream_is_to_be_told() {
+        let mut effects = Effects::default();
+        known("basic-auth", &["ops"], Verdict::Defer, &mut effects);
+        assert_eq!(
+            effects.to_string(),
+            "gatehouse.evidence.basic-auth={\"scheme\":\"basic\",\"subject\":\"alice\",\
+             \"groups\":[\"ops\"],\"headers\":{\"x-auth-subject\":\"alice\",\
+             \"x-auth-scheme\":\"basic\",\"x-auth-groups\":\"ops\"}}"
         );
     }
 

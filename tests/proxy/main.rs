@@ -11,6 +11,7 @@
 #![allow(clippy::arithmetic_side_effects, clippy::disallowed_methods, reason = "test code")]
 
 mod api_key_auth;
+mod authenticators;
 mod basic_auth;
 mod configuration;
 mod demo;

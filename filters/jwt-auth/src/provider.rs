@@ -127,13 +127,13 @@ impl Provider {
         if !fits {
             return Err(Ambiguous);
         }
-        let mut more: Vec<(Rc<str>, Rc<[u8]>)> = Vec::new();
+        let mut more: Vec<(Rc<str>, String)> = Vec::new();
         for (name, path) in &mapping.headers {
             if let Some(text) = claims.find(path).and_then(header_text) {
                 if !is_plain(&text) {
                     return Err(Ambiguous);
                 }
-                more.push((name.shared(), Rc::from(text.as_bytes())));
+                more.push((name.shared(), text));
             }
         }
         let evidence = mapping.evidence.iter();
@@ -147,7 +147,7 @@ impl Provider {
             expires,
             claims: evidence.collect(),
         };
-        let credential = Credential::new(JwtAuth::NAME, &identity, headers).with_headers(more);
+        let credential = Credential::with_headers(JwtAuth::NAME, &identity, headers, more);
         Ok(Checked {
             provider,
             generation,
