@@ -20,4 +20,5 @@ mod harness;
 mod health_shortcut;
 mod hostile;
 mod jwt_auth;
+mod jwt_differential;
 mod waiting;
