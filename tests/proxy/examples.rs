@@ -107,7 +107,7 @@ fn the_bootstrap_of_jwt_auth_runs() {
     }
     assert_eq!(got.header("authorization"), None);
     assert_eq!((with("POST", alice), with("POST", bob)), (403, 200));
-    assert_eq!(with("GET", &alice[..alice.len() - 4]), 401);
+    assert_eq!(with("GET", alice.trim_end_matches(char::is_alphanumeric)), 401);
     assert_eq!(Request::get("/public/x").send(envoy.address()).status, 200);
     assert_eq!(upstream.count(), 3);
 }
