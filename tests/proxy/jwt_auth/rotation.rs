@@ -1,5 +1,6 @@
 //! A provider that changes its keys while clients go on.
 
+use std::slice::from_ref;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -71,7 +72,7 @@ fn send(
 #[test]
 fn keys_change_under_load_without_one_wrong_answer() {
     let (old, new) = (Key::of("p256").called("old"), Key::of("p256-other").called("new"));
-    let (provider, upstream) = (Provider::of(&[old.clone()]), Upstream::start());
+    let (provider, upstream) = (Provider::of(from_ref(&old)), Upstream::start());
     let times = json!({"refresh": "2s", "refetch": "1s"});
     let envoy = setup(times, &provider, &upstream).start();
     let (stage, at_once) = (Stage::default(), AtomicBool::new(true));
@@ -96,7 +97,7 @@ fn keys_change_under_load_without_one_wrong_answer() {
         assert!((1..=2).contains(&fetched), "{fetched} fetches for one new key");
         assert!(stage.answers.load(Ordering::SeqCst) > answers + 50);
 
-        provider.publish(&[new.clone()]);
+        provider.publish(from_ref(&new));
         stage.old_is_removed.store(true, Ordering::SeqCst);
         let removed = Instant::now();
         thread::sleep(Duration::from_secs(4));
