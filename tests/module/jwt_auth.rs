@@ -151,6 +151,22 @@ fn a_remembered_token_costs_this_much_fuel_whoever_signed_it() {
     assert!(of_rsa < 22_000, "{of_rsa}");
 }
 
+/// Reading, the claims and what becomes of them; of the signature only an HMAC.
+#[test]
+fn a_token_never_seen_costs_this_much_fuel() {
+    let mut host = start();
+    send(&mut host, &tokens().0);
+    let mut most = 0;
+    for id in 0..5 {
+        let token = secret(b'x')
+            .sign("HS256", &tests::tokens::with(claims(), &json!({"jti": format!("id-{id}")})));
+        host.reset();
+        assert_eq!(send(&mut host, &token).action, Action::Continue);
+        most = most.max(host.fuel_used());
+    }
+    assert!(most < 90_000, "{most}");
+}
+
 #[test]
 fn whatever_status_a_call_has_nothing_traps_and_nothing_is_let_through() {
     let (good, wrong) = tokens();

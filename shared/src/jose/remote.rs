@@ -57,7 +57,7 @@ pub struct Remote {
     pub timeout: Duration,
     /// How old they may be where they cannot be fetched again.
     pub max_stale: Duration,
-    /// How long after a fetch an unknown key may cause another.
+    /// How long after an unknown key has caused a fetch another may.
     pub refetch: Duration,
 }
 

@@ -154,7 +154,7 @@ fn all_workers_fetch_once_in_a_refresh() {
         assert_eq!(status(&envoy, &es256(&good())), 200);
     }
     let fetched = provider.server.count() - before;
-    assert!((2..=4).contains(&fetched), "{fetched} fetches in four seconds");
+    assert!((2..=5).contains(&fetched), "{fetched} fetches in four seconds");
 }
 
 /// One with a body, whole or in pieces, its answer and what the upstream got of it.
@@ -291,7 +291,7 @@ fn a_key_that_nobody_knows_is_fetched_once_in_a_while_however_many_ask() {
     });
     assert!(sent > 200, "{sent}");
     let fetched = provider.server.count();
-    assert!((2..=4).contains(&fetched), "{fetched} fetches in five seconds");
+    assert!((2..=5).contains(&fetched), "{fetched} fetches in five seconds");
     assert_eq!(upstream.count(), sent);
 }
 

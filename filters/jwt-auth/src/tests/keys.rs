@@ -122,9 +122,6 @@ fn a_key_that_is_not_known_causes_one_call_and_waits() {
 #[test]
 fn it_causes_a_call_at_most_once_in_refetch() {
     let mut bench = ready();
-    pass(&bench, 9);
-    assert_eq!(verdict(&mut bench, &signed_by(2, "b")), "401 unknown_key");
-    pass(&bench, 1);
     let (mut run, line) = begin(&mut bench, &signed_by(2, "b"));
     assert_eq!(line, "hold call GET idp/keys");
     answer(&mut bench, 0, 200, &keys(&[(1, "a")]));
