@@ -164,7 +164,7 @@ fn a_token_never_seen_costs_this_much_fuel() {
         assert_eq!(send(&mut host, &token).action, Action::Continue);
         most = most.max(host.fuel_used());
     }
-    assert!(most < 90_000, "{most}");
+    assert!(most < 200_000, "{most}");
 }
 
 #[test]
