@@ -158,7 +158,10 @@ impl Progress {
             let mut err = io::stderr().lock();
             let secs = elapsed.as_secs();
             // Progress that cannot be shown is no reason to stop.
-            drop(write!(err, "\r\x1b[Kdraining for {secs} s: {requests} requests, {connections} connections"));
+            drop(write!(
+                err,
+                "\r\x1b[Kdraining for {secs} s: {requests} requests, {connections} connections"
+            ));
             drop(err.flush());
         }
     }

@@ -60,7 +60,9 @@ fn read(what: &str) -> Result<Zeroizing<String>, Failure> {
 fn check_user(user: &str) -> Result<(), &'static str> {
     let is_wrong = |letter: char| letter == ':' || letter.is_control();
     if user.is_empty() || user.contains(is_wrong) || user.starts_with('#') || user.trim() != user {
-        return Err("a user has a name, without `:`, control characters, `#` at its beginning and spaces at its ends");
+        return Err(
+            "a user has a name, without `:`, control characters, `#` at its beginning and spaces at its ends",
+        );
     }
     Ok(())
 }

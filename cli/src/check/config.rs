@@ -15,7 +15,8 @@ use super::variables::{Missing, STAND_INS, missing, stand_in};
 pub(super) fn check(site: &Site<'_>, options: &Options, report: &mut Report) {
     report.filters = report.filters.saturating_add(1);
     let Some(read) = site.known.check else {
-        let message = format!("this program does not know the configuration of `{}`", site.known.name);
+        let message =
+            format!("this program does not know the configuration of `{}`", site.known.name);
         return Code::NotChecked.report(&site.place, message, report);
     };
     if let Config::Broken(at, error) = &site.config {
@@ -31,37 +32,37 @@ pub(super) fn check(site: &Site<'_>, options: &Options, report: &mut Report) {
         Config::Tree(at) => at.node.value().to_string().into_bytes(),
         Config::None | Config::Broken(..) => Vec::new(),
     };
-    let mut kinds: HashMap<&str, usize> = HashMap::new();
+    let (mut kinds, mut first) = (HashMap::new(), None);
     let error = loop {
         for Missing { name, .. } in &missing {
-            let kind = kinds.entry(name).or_default();
+            let kind = kinds.entry(name.as_str()).or_default();
             set.insert(name.clone(), stand_in(name, *kind));
         }
         let environment = set.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        match read(&text, &environment, &site.name) {
-            Ok(()) => return,
-            Err(error) if !next(&error, &missing, &mut kinds) => break error,
-            Err(_) => {}
+        let Err(error) = read(&text, &environment, &site.name) else { return };
+        first.get_or_insert_with(|| error.clone());
+        if !next(&error, &missing, &mut kinds) {
+            break error;
         }
     };
-    let stand_in = missing.iter().find(|one| depends(&error, one));
     let (line, path) = place(site, &error);
-    let message = message(&error, tree.as_ref().map(|(config, _)| config));
-    match stand_in {
-        Some(one) if !error.path.is_empty() => {
+    // What is wrong with all stand-ins alike is wrong with what is around them.
+    let is_changed = first.as_ref() != Some(&error);
+    let by = |one: &&Missing| one.path == error.path || (is_changed && depends(&error, one));
+    match missing.iter().find(by) {
+        Some(one) => {
             let message = format!("cannot be checked while {} is not set", one.name);
             Code::StandIn.report_at((line, &path), message, report);
         }
-        _ => Code::Config.report_at((line, &path), message, report),
+        None => {
+            let message = message(&error, tree.as_ref().map(|(config, _)| config));
+            Code::Config.report_at((line, &path), message, report);
+        }
     }
 }
 
 /// Goes to the next kind of stand-in for what the error may come from; `false` where there is none.
-fn next<'m>(
-    error: &Invalid,
-    missing: &'m [Missing],
-    kinds: &mut HashMap<&'m str, usize>,
-) -> bool {
+fn next<'m>(error: &Invalid, missing: &'m [Missing], kinds: &mut HashMap<&'m str, usize>) -> bool {
     let mut has_moved = false;
     for one in missing.iter().filter(|one| depends(error, one)) {
         let kind = kinds.entry(&one.name).or_default();
@@ -116,7 +117,9 @@ fn unset(missing: &[Missing], site: &Site<'_>, options: &Options, report: &mut R
 /// The line and the whole path of an error.
 fn place(site: &Site<'_>, error: &Invalid) -> (usize, String) {
     match site.config.tree() {
-        Some((config, prefix)) if error.path.is_empty() => (config.line, join(prefix, &config.path)),
+        Some((config, prefix)) if error.path.is_empty() => {
+            (config.line, join(prefix, &config.path))
+        }
         Some((config, prefix)) => {
             let path = config.path_to(&error.path);
             (config.node.locate(&error.path), join(prefix, &path))

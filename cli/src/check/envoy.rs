@@ -67,12 +67,15 @@ fn site<'a>(plugin: &At<'a>, report: &mut Report) -> Option<Site<'a>> {
     let code = vm.as_ref().and_then(|vm| vm.field("code"));
     let module = code.as_ref().and_then(|code| {
         let local = code.fields(&["local", "filename"]);
-        local.or_else(|| code.fields(&["remote", "http_uri", "uri"]))?.text()
+        local.or_else(|| code.fields(&["remote", "http_uri", "uri"]))
     });
+    let module = module.as_ref();
     let (name, root) = (plugin.text_of("name"), plugin.text_of("root_id"));
-    let Some(known) = identify(module, &[root, name]) else {
-        if module.is_some_and(known::is_ours) {
-            Code::UnknownFilter.report(plugin, "which filter it is cannot be told from its module, `root_id` or `name`", report);
+    let text = module.and_then(|at| at.text());
+    let Some(known) = identify(text, &[root, name]) else {
+        if let Some(module) = module.filter(|_| text.is_some_and(known::is_ours)) {
+            let message = "which filter it is cannot be told from its module, `root_id` or `name`";
+            Code::UnknownFilter.report(module, message, report);
         }
         return None;
     };

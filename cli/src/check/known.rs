@@ -75,8 +75,7 @@ pub(super) fn find(name: &str) -> Option<&'static Known> {
     KNOWN.iter().find(|known| known.name == name)
 }
 
-/// The filter whose module this is: a file, a URL or an image. `Err` where it may be one of ours all
-/// the same.
+/// The filter whose module this is: a file, a URL or an image.
 pub(super) fn of_module(module: &str) -> Option<&'static Known> {
     find(stem(module))
 }

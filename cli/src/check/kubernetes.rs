@@ -45,7 +45,7 @@ fn kind<'a>(object: &At<'a>) -> Option<&'a str> {
 fn wasm_plugin<'a>(object: &At<'a>, report: &mut Report) -> Option<Placed<'a>> {
     let spec = object.get("spec")?;
     let name = spec.text_of("pluginName");
-    let known = known_of(&spec, spec.text_of("url"), &[name], report)?;
+    let known = known_of(spec.get("url").as_ref(), &[name], report)?;
     let phase = match spec.text_of("phase") {
         Some("AUTHN") => 1,
         Some("AUTHZ") => 2,
@@ -83,9 +83,9 @@ fn extension_policy<'a>(object: &At<'a>, report: &mut Report) -> Vec<Placed<'a>>
     let plugins = spec.get("wasm").map(|list| list.items()).unwrap_or_default();
     let placed = |(index, plugin): (i64, At<'a>)| {
         let code = plugin.get("code");
-        let url = |kind: &str| code.as_ref()?.fields(&[kind, "url"])?.text();
+        let url = |kind: &str| code.as_ref()?.fields(&[kind, "url"]);
         let names = [plugin.text_of("rootID"), plugin.text_of("name")];
-        let known = known_of(&plugin, url("image").or_else(|| url("http")), &names, report)?;
+        let known = known_of(url("image").or_else(|| url("http")).as_ref(), &names, report)?;
         let host = plugin.fields(&["env", "hostKeys"]).map(|keys| keys.items()).unwrap_or_default();
         let from_host = host.iter().filter_map(|key| Some(key.text()?.to_owned())).collect();
         Some(Placed {
@@ -104,15 +104,17 @@ fn extension_policy<'a>(object: &At<'a>, report: &mut Report) -> Vec<Placed<'a>>
 }
 
 fn known_of(
-    place: &At<'_>,
-    module: Option<&str>,
+    module: Option<&At<'_>>,
     names: &[Option<&str>],
     report: &mut Report,
 ) -> Option<&'static known::Known> {
-    let known = identify(module, names);
-    if known.is_none() && module.is_some_and(known::is_ours) {
+    let text = module.and_then(|at| at.text());
+    let known = identify(text, names);
+    if let (None, Some(module)) = (known, module)
+        && text.is_some_and(known::is_ours)
+    {
         let message = "which filter it is cannot be told from its image or its name";
-        Code::UnknownFilter.report(place, message, report);
+        Code::UnknownFilter.report(module, message, report);
     }
     known
 }

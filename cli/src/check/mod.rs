@@ -121,7 +121,8 @@ fn check_document<'a>(
     if named.is_none() && envoy::is_envoy(&top) {
         return check_envoy(&top, &all, options, report);
     }
-    let said = document.comment.as_deref().and_then(|comment| comment.split([' ', ',', ':']).next());
+    let said =
+        document.comment.as_deref().and_then(|comment| comment.split([' ', ',', ':']).next());
     let Some(known) = named.or(said).and_then(known::find) else {
         if matches!(document.root.kind, document::Kind::Null) {
             return;

@@ -94,11 +94,6 @@ impl<'a> At<'a> {
         matches!(self.node.kind, Kind::Bool(true))
     }
 
-    /// Whether an object stands there.
-    pub(crate) const fn is_object(&self) -> bool {
-        matches!(self.node.kind, Kind::Object(_))
-    }
-
     /// The text of a field.
     pub(crate) fn text_of(&self, name: &str) -> Option<&'a str> {
         self.field(name)?.text()

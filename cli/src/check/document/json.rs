@@ -22,13 +22,13 @@ const STRICT: ParseOptions = ParseOptions {
 
 /// Reads a JSON text.
 pub(super) fn read(text: &str) -> Result<Node, Syntax> {
-    let parsed = parse_to_ast(text, &CollectOptions::default(), &STRICT).map_err(|error| Syntax {
-        line: error.line_display(),
-        message: format!("not valid JSON: {}", error.kind()),
+    let parsed = parse_to_ast(text, &CollectOptions::default(), &STRICT).map_err(|error| {
+        Syntax { line: error.line_display(), message: format!("not valid JSON: {}", error.kind()) }
     })?;
-    let value = parsed
-        .value
-        .ok_or_else(|| Syntax { line: 1, message: "not valid JSON: there is nothing".to_owned() })?;
+    let value = parsed.value.ok_or_else(|| Syntax {
+        line: 1,
+        message: "not valid JSON: there is nothing".to_owned(),
+    })?;
     Lines::of(text).node(value, 0)
 }
 
@@ -63,7 +63,8 @@ impl Lines {
                 Kind::List(items.collect::<Result<_, _>>()?)
             }
             Value::Object(object) => {
-                let members = object.properties.into_iter().map(|member| self.member(member, below));
+                let members =
+                    object.properties.into_iter().map(|member| self.member(member, below));
                 Kind::Object(members.collect::<Result<_, _>>()?)
             }
         };
@@ -76,8 +77,10 @@ impl Lines {
     }
 
     fn number(&self, text: &str, line: usize) -> Result<Number, Syntax> {
-        serde_json::from_str(text)
-            .map_err(|_| Syntax { line, message: "not valid JSON: a number out of range".to_owned() })
+        serde_json::from_str(text).map_err(|_| Syntax {
+            line,
+            message: "not valid JSON: a number out of range".to_owned(),
+        })
     }
 }
 

@@ -52,7 +52,7 @@ pub(crate) enum Kind {
 #[derive(Clone)]
 pub(crate) struct Text {
     pub(crate) text: String,
-    /// Whether each line of it is a line of the file, from the one after its beginning.
+    /// Whether each line of it is a line of the file.
     pub(crate) is_literal: bool,
 }
 
@@ -97,7 +97,13 @@ fn comment_before(text: &str, line: usize) -> Option<String> {
 impl Node {
     /// The JSON text within a text, its lines those of the file.
     pub(crate) fn read_within(line: usize, text: &Text) -> Result<Self, Syntax> {
-        let shift = |inner: usize| if text.is_literal { line.saturating_add(inner) } else { line };
+        // The parser has a literal begin where it is no longer empty.
+        let empty = text.text.lines().take_while(|line| line.trim().is_empty()).count();
+        let ahead = empty.saturating_add(1);
+        let shift = |inner: usize| match text.is_literal {
+            true => line.saturating_add(inner).saturating_sub(ahead),
+            false => line,
+        };
         if text.text.trim().is_empty() {
             return Ok(Self { line, kind: Kind::Null });
         }
@@ -130,7 +136,8 @@ impl Node {
             Kind::Text(text) => Value::String(text.text.clone()),
             Kind::List(items) => items.iter().map(Self::value).collect(),
             Kind::Object(members) => {
-                let members = members.iter().map(|member| (member.name.clone(), member.node.value()));
+                let members =
+                    members.iter().map(|member| (member.name.clone(), member.node.value()));
                 Value::Object(members.collect::<Map<_, _>>())
             }
         }

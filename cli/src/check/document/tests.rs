@@ -24,14 +24,19 @@ fn every_path_has_its_line() {
     let text = At::top(&node).get("t").unwrap();
     let inner = Node::read_within(text.node.line, text.as_text().unwrap()).unwrap();
     assert_eq!(inner.locate("x"), 8);
+    let node = one("t: |-\n\n\n  [\n  {}]\n");
+    let text = At::top(&node).get("t").unwrap();
+    let inner = Node::read_within(text.node.line, text.as_text().unwrap()).unwrap();
+    assert_eq!(inner.locate("[0]"), 5);
 }
 
 #[test]
 fn words_are_what_a_proxy_takes_them_for() {
-    let text = "[off, Yes, oFF, ~, 1, -2, 0x10, 010, 08, 1.5, 1e3, 1.2.3, 10s, '1', \"on\", !!str 5]";
+    let text =
+        "[off, Yes, oFF, ~, 1, -2, 0x10, 010, 08, 1.5, 1e3, 1.2.3, 10s, '1', \"on\", !!str 5]";
     let values = one(text).value();
     let expected = json!([
-        false, true, "oFF", null, 1, -2, 16, 8, 8.0, 1.5, 1000.0, "1.2.3", "10s", "1", "on", "5"
+        false, true, "oFF", null, 1, -2, 16, 8, 8, 1.5, 1000.0, "1.2.3", "10s", "1", "on", "5"
     ]);
     assert_eq!(values, expected);
 }

@@ -45,11 +45,13 @@ fn number(word: &str) -> Option<Number> {
             .strip_prefix('0')
             .filter(|octal| !octal.is_empty())
             .and_then(|octal| radix(octal, 8))
-            .or_else(|| digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| radix(digits, 10))?),
+            .or_else(|| {
+                digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| radix(digits, 10))?
+            }),
     };
-    let is_decimal = digits.bytes().all(|byte| {
-        byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'-' | b'+')
-    });
+    let is_decimal = digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'-' | b'+'));
     let part = || Number::from_f64(word.parse().ok().filter(|_| is_decimal)?);
     whole.map(Number::from).or_else(part)
 }

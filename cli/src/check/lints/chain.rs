@@ -23,10 +23,8 @@ pub(in crate::check) fn check(sites: &[&Site<'_>], is_whole: bool, report: &mut 
             code.report_in(&prefix, &place, message, report);
         }
         if let Some(policy) = before.find(|other| is_policy(other)) {
-            let message = format!(
-                "decides before `{}` has said who it is: put it behind",
-                site.known.name
-            );
+            let message =
+                format!("decides before `{}` has said who it is: put it behind", site.known.name);
             Code::PolicyOrder.report(&policy.place, message, report);
         }
     }
@@ -57,5 +55,7 @@ pub(in crate::check) fn upgrades(
 /// Whether a place is within another.
 pub(in crate::check) fn is_within(inner: &At<'_>, outer: &At<'_>) -> bool {
     let rest = inner.path.strip_prefix(&outer.path);
-    rest.is_some_and(|rest| outer.path.is_empty() || rest.is_empty() || rest.starts_with(['.', '[']))
+    rest.is_some_and(|rest| {
+        outer.path.is_empty() || rest.is_empty() || rest.starts_with(['.', '['])
+    })
 }

@@ -9,7 +9,8 @@ use crate::check::site::Site;
 /// Looks at a filter by itself.
 pub(in crate::check) fn check(site: &Site<'_>, report: &mut Report) {
     failing(site, report);
-    if let Some(at) = site.place.field("allow_on_headers_stop_iteration").filter(|at| at.is_true()) {
+    if let Some(at) = site.place.field("allow_on_headers_stop_iteration").filter(|at| at.is_true())
+    {
         let message = "no filter of Gatehouse needs it; bodies are held where the filter waits";
         Code::StopIteration.report(&at, message, report);
     }
@@ -52,7 +53,12 @@ fn failing(site: &Site<'_>, report: &mut Report) {
 }
 
 /// A filter that the proxy is told not to run.
-pub(in crate::check) fn disabled(entry: &At<'_>, site: &Site<'_>, all: &[At<'_>], report: &mut Report) {
+pub(in crate::check) fn disabled(
+    entry: &At<'_>,
+    site: &Site<'_>,
+    all: &[At<'_>],
+    report: &mut Report,
+) {
     if !site.known.role.is_guard() {
         return;
     }
