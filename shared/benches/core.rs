@@ -74,7 +74,7 @@ fn verified(c: &mut Criterion) {
 
 fn tally(c: &mut Criterion) {
     let proxy = Proxy::default();
-    let tally = Tally::new("bench", Duration::from_secs(60));
+    let tally = Tally::new("bench", Duration::from_secs(60), [7; 16]);
     let now = Timestamp::from_secs(1_800_000_000);
     for client in 0..10_000_u32 {
         let _ = tally.add(Store::new(&proxy), &client.to_le_bytes(), now);

@@ -2,7 +2,8 @@
 //!
 //! 1. A request that does not concern the filter costs nothing more.
 //! 2. What is done to every request is done whatever the rules say; then the settings are found.
-//! 3. `mode: off` goes no further; `mode: shadow` counts and logs a refusal and lets pass.
+//! 3. `mode: off` goes no further; `mode: shadow` counts what would be refused or answered, and lets
+//!    it pass.
 //! 4. A read that the proxy failed refuses the request (503), whatever the filter made of it.
 //! 5. A filter may wait a few times in a row ([`MOST_CALLS`]), not for ever.
 
@@ -203,6 +204,10 @@ fn conclude<P: Plugin>(
         Flow::Continue => Step::Continue,
         Flow::Wait(call) => Step::Wait(call),
         Flow::Hold => Step::Hold,
+        Flow::Answer(_) if mode == Mode::Shadow => {
+            effects.count("shadow_answered");
+            Step::Continue
+        }
         Flow::Answer(reply) => Step::Reply(reply),
         Flow::Refuse(refusal) => {
             let event = if mode == Mode::Shadow { "shadow_refused" } else { "refused" };

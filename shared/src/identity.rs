@@ -309,7 +309,7 @@ fn take_over(credential: &Credential, effects: &mut Effects) {
     }
 }
 
-fn evidence_name(filter: &str) -> Rc<str> {
+pub(crate) fn evidence_name(filter: &str) -> Rc<str> {
     Rc::from(format!("gatehouse.evidence.{filter}"))
 }
 

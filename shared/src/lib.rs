@@ -13,6 +13,7 @@ pub mod cache;
 pub mod config;
 pub mod driver;
 pub mod effects;
+pub mod evidence;
 pub mod filter;
 pub mod hash;
 pub mod headers;

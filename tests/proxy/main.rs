@@ -19,4 +19,5 @@ mod examples;
 mod harness;
 mod health_shortcut;
 mod hostile;
+mod jwt_differential;
 mod waiting;

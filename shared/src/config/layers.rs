@@ -6,8 +6,11 @@
 //! 2. What no rule names falls to the top level. Nothing is open because a rule was added.
 //! 3. All places are read with the same code; a mistake in the configuration refuses it, a mistake
 //!    in metadata (which the proxy accepts unseen) refuses the requests it would apply to.
-//! 4. Only a filter's settings can be set anew. What makes the plugin (its users, its caches) is
-//!    set once, at the top level.
+//! 4. `route_overrides: false`, at the top level, leaves metadata unread: who may write a route may
+//!    change nothing then, and two calls to the proxy at every request are saved.
+//! 5. Only a filter's settings can be set anew. What makes the plugin (its users, its caches) is
+//!    set once, at the top level. Where both have a field of one name, it is the plugin's there, and
+//!    a setting everywhere else: `providers` are described at the top, and named by a rule.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -62,6 +65,7 @@ pub struct Layers<S> {
     top: Rc<Scope<S>>,
     written: Map<String, Value>,
     rules: Vec<Rule<S>>,
+    reads_metadata: bool,
     overrides: RefCell<Overrides<S>>,
 }
 
@@ -82,6 +86,9 @@ struct Override {
     route: Vec<u8>,
 }
 
+/// The field that says whether metadata is read.
+const ROUTE_OVERRIDES: &str = "route_overrides";
+
 /// Metadata comes from the proxy's configuration, so there are as many kinds as routes.
 const MOST_OVERRIDES: usize = 1024;
 
@@ -94,19 +101,27 @@ impl<S: DeserializeOwned> Layers<S> {
         known: &[&str],
     ) -> Result<(Self, Map<String, Value>), Invalid> {
         let rules = object.remove("rules");
+        let reads_metadata = match object.remove(ROUTE_OVERRIDES) {
+            None => true,
+            Some(Value::Bool(reads)) => reads,
+            Some(_) => return Err(Invalid::at(ROUTE_OVERRIDES, "is neither `true` nor `false`")),
+        };
         let fields = Fields { settings: settings_fields::<S>(), own: known };
         fields.check(&object, "")?;
-        let (written, rest): (Map<_, _>, Map<_, _>) =
-            object.into_iter().partition(|(name, _)| fields.settings.contains(&name.as_str()));
+        let (rest, written): (Map<_, _>, Map<_, _>) =
+            object.into_iter().partition(|(name, _)| known.contains(&name.as_str()));
         let top = Rc::new(scope(written.clone())?);
         let rules = parse_rules(rules, &written, &fields)?;
         let overrides = RefCell::default();
-        Ok((Self { filter, top, written, rules, overrides }, rest))
+        Ok((Self { filter, top, written, rules, reads_metadata, overrides }, rest))
     }
 
     /// The settings for a request, or how it is refused where there are none to be had.
     pub fn scope(&self, request: &Request<'_>) -> Result<Rc<Scope<S>>, Refusal> {
         let rule = self.rule(request).map_err(|BadPath| Refusal::ambiguous_path())?;
+        if !self.reads_metadata {
+            return Ok(self.of_rule(rule));
+        }
         let route = request.property(&["xds", "route_metadata"]).unwrap_or_default();
         let virtual_host = request.property(&["xds", "virtual_host_metadata"]).unwrap_or_default();
         if route.is_empty() && virtual_host.is_empty() {
@@ -241,7 +256,8 @@ fn parse_rule<S: DeserializeOwned>(
     let Value::Object(mut object) = rule else { return Err(Invalid::at("", "not an object")) };
     let matcher = object.remove("match").ok_or_else(|| Invalid::at("", "missing field `match`"))?;
     let matcher = interpret(matcher).map_err(|error| error.within("match"))?;
-    if let Some(own) = object.keys().find(|name| fields.own.contains(&name.as_str())) {
+    let is_own = |name: &str| fields.own.contains(&name) && !fields.settings.contains(&name);
+    if let Some(own) = object.keys().find(|name| is_own(name)) {
         return Err(Invalid::at(own.as_str(), "is set once, at the top level, and not by a rule"));
     }
     Fields { settings: fields.settings.clone(), own: &[] }.check(&object, "")?;

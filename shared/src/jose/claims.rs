@@ -161,6 +161,10 @@ impl Expected {
         if claims.text("iss") != Some(&self.issuer) {
             return Err(Unexpected::Issuer);
         }
+        // RFC 7519, 4.1.2: a subject is a text.
+        if claims.0.get("sub").is_some_and(|subject| !subject.is_string()) {
+            return Err(Unexpected::Claim);
+        }
         self.check_audience(claims)?;
         let expires = self.check_times(claims, seconds(now))?;
         self.check_required(claims)?;

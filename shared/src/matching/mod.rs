@@ -135,7 +135,14 @@ impl HeaderValue {
 
 /// A method's name, in upper case.
 #[derive(Clone, Debug)]
-struct Method(String);
+pub struct Method(String);
+
+impl Method {
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
 
 impl<'de> Deserialize<'de> for Method {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

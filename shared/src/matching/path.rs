@@ -106,9 +106,12 @@ pub struct Pattern {
     rest: bool,
 }
 
+/// A segment of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Segment {
+pub enum Segment {
+    /// This text, decoded.
     Literal(Vec<u8>),
+    /// Any that is not empty.
     Any,
 }
 
@@ -133,6 +136,16 @@ impl Pattern {
             Ok(segments) => Ok(Self { segments, rest }),
             Err(why) => error(why),
         }
+    }
+
+    /// Its segments, but for the rest.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// Whether it ends in `/**`.
+    pub const fn has_rest(&self) -> bool {
+        self.rest
     }
 
     /// Whether one reading of a path is of this pattern.

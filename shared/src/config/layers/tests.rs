@@ -57,6 +57,23 @@ fn two_rules() -> Layers<Settings> {
 }
 
 #[test]
+fn a_field_of_both_is_the_plugins_at_the_top_and_a_setting_elsewhere() {
+    #[derive(Debug, Deserialize)]
+    struct Named {
+        users: Option<Vec<String>>,
+    }
+    let config = json!({
+        "users": [{"name": "a"}],
+        "rules": [{"match": {"paths": ["/a"]}, "users": ["a"]}],
+    });
+    let Value::Object(object) = config else { panic!("an object") };
+    let (layers, rest) = Layers::<Named>::split("test", object, &["users"]).unwrap();
+    assert_eq!(Value::Object(rest), json!({"users": [{"name": "a"}]}));
+    let users: Vec<_> = layers.all().map(|(_, scope)| scope.settings.users.clone()).collect();
+    assert_eq!(users, [None, Some(vec!["a".to_owned()])]);
+}
+
+#[test]
 fn the_first_rule_that_matches_sets_what_it_names() {
     let layers = two_rules();
     for (path, expected) in [
@@ -90,6 +107,16 @@ fn metadata_goes_over_rules_and_the_route_over_the_virtual_host() {
     assert_eq!(scope_of(&layers, &proxy), Ok((Mode::Shadow, "route".into(), true)));
     proxy.set_property(&["xds", "virtual_host_metadata"], b"");
     assert_eq!(scope_of(&layers, &proxy), Ok((Mode::Enforce, "route".into(), true)));
+}
+
+#[test]
+fn metadata_is_not_read_where_the_top_level_says_so() {
+    let layers = layers(json!({"realm": "top", "route_overrides": false})).unwrap();
+    let proxy = Proxy::with_request(&[(":path", "/a")]);
+    for nonsense in [metadata(&json!({"mode": "off"})), vec![0xff]] {
+        proxy.set_property(&["xds", "route_metadata"], &nonsense);
+        assert_eq!(scope_of(&layers, &proxy).unwrap().0, Mode::Enforce);
+    }
 }
 
 #[test]
@@ -134,6 +161,7 @@ fn mistakes_are_refused_with_their_path() {
         json!({"mode": "of"}),
         "mode: unknown variant `of`, expected one of `enforce`, `shadow`, `off`",
     );
+    refuse(json!({"route_overrides": "no"}), "route_overrides: is neither `true` nor `false`");
     refuse(json!({"rules": []}), "rules: not a list of at least one rule");
     refuse(json!({"rules": [{}]}), "rules[0]: missing field `match`");
     refuse(json!({"rules": [5]}), "rules[0]: not an object");

@@ -1,0 +1,188 @@
+//! The policy, as it is written.
+
+use std::collections::BTreeMap;
+
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use shared::config::{AllOr, Names, NonEmpty};
+use shared::identity::IdentityHeaders;
+use shared::matching::Method;
+use shared::matching::path::Pattern;
+use shared::reply::Realm;
+
+use crate::policy::Policy;
+
+/// What is configured once, at the top level.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Under which names the upstream learns who it is: as the authenticators have them.
+    #[serde(default)]
+    pub(crate) identity_headers: IdentityHeaders,
+}
+
+/// What a rule, a route or a virtual host may set anew: the whole policy, field by field.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "Written")]
+pub struct Settings {
+    pub(crate) policy: Policy,
+    pub(crate) require_https: RequireHttps,
+}
+
+/// The policy, as it is written.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Written {
+    /// The schemes that requirements name.
+    #[serde(default)]
+    pub(crate) schemes: BTreeMap<String, SchemeEntry>,
+    /// What every method requires, unless its service or it says otherwise.
+    pub(crate) security: Option<Security>,
+    /// Who may, unless a service or method says otherwise; default all.
+    pub(crate) allow: Option<AllOr<Allow>>,
+    /// What is offered. Nothing else is let through.
+    #[serde(default)]
+    pub(crate) services: Vec<ServiceEntry>,
+    /// What becomes of a request that did not come by HTTPS; default nothing.
+    #[serde(default)]
+    pub(crate) require_https: RequireHttps,
+    /// What a client is asked to log in to, where the authenticator does not say.
+    #[serde(default)]
+    pub(crate) realm: Realm,
+}
+
+/// How a credential is recognised.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SchemeEntry {
+    /// The filter in front that does it.
+    pub(crate) authenticator: String,
+}
+
+/// One of `services`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServiceEntry {
+    /// Its name.
+    pub(crate) name: String,
+    /// In place of the API's.
+    pub(crate) security: Option<Security>,
+    /// In place of the API's.
+    pub(crate) allow: Option<AllOr<Allow>>,
+    /// What it offers.
+    pub(crate) methods: NonEmpty<MethodEntry>,
+}
+
+/// One of `methods`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MethodEntry {
+    /// Its name.
+    pub(crate) name: String,
+    /// Where it is offered.
+    #[serde(rename = "match")]
+    pub(crate) place: Place,
+    /// In place of the service's.
+    pub(crate) security: Option<Security>,
+    /// In place of the service's.
+    pub(crate) allow: Option<AllOr<Allow>>,
+}
+
+/// Where a method is offered.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Place {
+    /// By which methods of HTTP.
+    pub(crate) methods: NonEmpty<Method>,
+    /// At which paths.
+    pub(crate) paths: NonEmpty<Pattern>,
+}
+
+/// What a request has to satisfy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Security {
+    /// Nothing.
+    None,
+    /// One of these, each all of its schemes with the scopes named.
+    Alternatives(Vec<BTreeMap<String, Vec<String>>>),
+}
+
+impl<'de> Deserialize<'de> for Security {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SecurityVisitor)
+    }
+}
+
+struct SecurityVisitor;
+
+impl<'de> Visitor<'de> for SecurityVisitor {
+    type Value = Security;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("`none`, or a list of alternatives such as `{ jwt: [\"api:read\"] }`")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Security, E> {
+        if text == "none" { Ok(Security::None) } else { Err(E::custom("is not `none`")) }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Security, A::Error> {
+        let mut alternatives = Vec::new();
+        while let Some(alternative) = list.next_element::<BTreeMap<String, Vec<String>>>()? {
+            if alternative.is_empty() {
+                // In OpenAPI this is "nothing", which is too much for two brackets to say.
+                return Err(A::Error::custom("an alternative without a scheme; write `none`"));
+            }
+            alternatives.push(alternative);
+        }
+        if alternatives.is_empty() {
+            return Err(A::Error::custom("a list of at least one alternative, or `none`"));
+        }
+        Ok(Security::Alternatives(alternatives))
+    }
+}
+
+/// Who may: whoever one of these names.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Allow {
+    /// By the name of the consumer.
+    pub(crate) consumers: Option<NonEmpty<String>>,
+    /// By the subject.
+    pub(crate) subjects: Option<NonEmpty<String>>,
+    /// By what it belongs to.
+    pub(crate) groups: Option<NonEmpty<String>>,
+    /// By claims, and the values of which one has to be there.
+    pub(crate) claims: Option<Claims>,
+}
+
+/// Claims and their values, at least one.
+#[derive(Clone, Debug)]
+pub(crate) struct Claims(pub(crate) BTreeMap<String, NonEmpty<Value>>);
+
+impl<'de> Deserialize<'de> for Claims {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let claims = BTreeMap::deserialize(deserializer)?;
+        if claims.is_empty() { Err(D::Error::custom("names no claim")) } else { Ok(Self(claims)) }
+    }
+}
+
+impl Names for Allow {
+    fn is_empty(&self) -> bool {
+        let Self { consumers, subjects, groups, claims } = self;
+        consumers.is_none() && subjects.is_none() && groups.is_none() && claims.is_none()
+    }
+}
+
+/// What becomes of a request that did not come by HTTPS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RequireHttps {
+    /// Nothing else than of one that did.
+    #[default]
+    Off,
+    /// It is sent to the same place by HTTPS.
+    Redirect,
+    /// It is refused.
+    Refuse,
+}

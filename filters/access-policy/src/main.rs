@@ -1,0 +1,2 @@
+//! The module of `access-policy`.
+shared::plugin!(access_policy::AccessPolicy);

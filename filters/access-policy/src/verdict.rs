@@ -1,0 +1,228 @@
+//! Whether one of the alternatives holds, and why none does.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::rc::Rc;
+
+use serde_json::Value;
+use shared::effects::Effects;
+use shared::evidence::{Evidence, Known, Refused};
+use shared::reply::{Refusal, quoted};
+use shared::view::Request;
+use std::time::Duration;
+
+use crate::policy::{Alternative, Operation, Policy, Requirement};
+
+/// The evidence of a request, read as it is needed.
+struct Read<'a, 'r> {
+    policy: &'a Policy,
+    request: &'a Request<'r>,
+    evidence: BTreeMap<usize, Option<Evidence>>,
+}
+
+/// Why an alternative does not hold.
+enum Failure {
+    /// Its authenticator has not run.
+    Missing(usize),
+    /// Nobody was recognised.
+    Refused(Refused),
+    /// Somebody was, without this scope.
+    Scope { authenticator: usize, asked: String },
+    /// Somebody was, and may not.
+    NotAllowed,
+}
+
+/// The identities of the alternative that holds: none where nothing is required.
+pub(crate) fn of(
+    policy: &Policy,
+    operation: &Operation,
+    request: &Request<'_>,
+) -> Result<Vec<Known>, Refusal> {
+    if operation.alternatives.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut read = Read { policy, request, evidence: BTreeMap::new() };
+    let mut failures = Vec::new();
+    for alternative in &operation.alternatives {
+        match holds(alternative, operation, &mut read) {
+            Ok(identities) => return Ok(identities),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    Err(refusal(operation, &failures, &mut read))
+}
+
+/// Tells the upstream and the filters behind who it is.
+pub(crate) fn tell(identities: &[Known], effects: &mut Effects) {
+    let mut told: BTreeMap<&str, &str> = BTreeMap::new();
+    for (name, value) in identities.iter().flat_map(|known| &known.headers) {
+        if let Value::String(text) = value {
+            // Of two that say it, the first is believed.
+            told.entry(name).or_insert(text);
+        }
+    }
+    for (name, text) in told {
+        effects.set_request_header(Rc::from(name), Rc::from(text.as_bytes()));
+    }
+    let first = |part: fn(&Known) -> String| {
+        identities.iter().map(part).find(|text| !text.is_empty()).unwrap_or_default()
+    };
+    let texts = [
+        ("gatehouse.subject", first(|known| known.subject.clone())),
+        ("gatehouse.consumer", first(|known| known.consumer.clone())),
+        ("gatehouse.scopes", first(|known| known.scopes.join(" "))),
+        ("gatehouse.groups", first(|known| known.groups.join(","))),
+    ];
+    for (name, text) in texts {
+        if !text.is_empty() {
+            effects.set_state(Rc::from(name), Rc::from(text.as_bytes()));
+        }
+    }
+}
+
+fn holds(
+    alternative: &Alternative,
+    operation: &Operation,
+    read: &mut Read<'_, '_>,
+) -> Result<Vec<Known>, (String, Failure)> {
+    let mut identities = Vec::new();
+    for requirement in &alternative.schemes {
+        let named = |failure| (requirement.scheme.clone(), failure);
+        identities.push(read.known(requirement.authenticator).map_err(named)?);
+    }
+    // Only what is authenticated whole can lack something.
+    for (requirement, known) in alternative.schemes.iter().zip(&identities) {
+        let Requirement { scheme, authenticator, scopes } = requirement;
+        if !scopes.iter().all(|scope| known.scopes.contains(scope)) {
+            let asked = scopes.join(" ");
+            return Err((scheme.clone(), Failure::Scope { authenticator: *authenticator, asked }));
+        }
+    }
+    match operation.allow.named() {
+        Some(allow) if !identities.iter().any(|known| allow.names(known)) => {
+            let schemes: Vec<_> = alternative.schemes.iter().map(|of| of.scheme.as_str()).collect();
+            Err((schemes.join(" and "), Failure::NotAllowed))
+        }
+        _ => Ok(identities),
+    }
+}
+
+impl Read<'_, '_> {
+    /// Who an authenticator says it is.
+    fn known(&mut self, number: usize) -> Result<Known, Failure> {
+        let (policy, request) = (self.policy, self.request);
+        let evidence = self
+            .evidence
+            .entry(number)
+            .or_insert_with(|| Evidence::read(request, &policy.authenticators.get(number)?.name));
+        match evidence {
+            None => Err(Failure::Missing(number)),
+            Some(Evidence::Refused(refused)) => Err(Failure::Refused(refused.clone())),
+            Some(Evidence::Known(known)) => Ok((**known).clone()),
+        }
+    }
+}
+
+fn refusal(
+    operation: &Operation,
+    failures: &[(String, Failure)],
+    read: &mut Read<'_, '_>,
+) -> Refusal {
+    let policy = read.policy;
+    let why = explain(policy, failures);
+    let (service, method) = (&operation.service, &operation.method);
+    log::info!("access-policy: {service}.{method}: {why}");
+    let failures = || failures.iter().map(|(_, failure)| failure);
+    let challenge = |number: usize| {
+        let authenticator = policy.authenticators.get(number);
+        authenticator.map(|known| known.challenge.clone()).unwrap_or_default()
+    };
+    let asked = operation.alternatives.iter().flat_map(|of| &of.schemes);
+    for number in asked.map(|requirement| requirement.authenticator) {
+        if let Err(Failure::Missing(number)) = read.known(number) {
+            let name = policy.authenticators.get(number).map_or("", |known| &known.name);
+            log::error!("access-policy: {name} has not run on a request that needs it");
+            return Refusal::unavailable("authenticator_missing");
+        }
+    }
+    if let Some((authenticator, asked)) = failures().find_map(|failure| match failure {
+        Failure::Scope { authenticator, asked } => Some((*authenticator, asked)),
+        _ => None,
+    }) {
+        let refusal = Refusal::forbidden("insufficient_scope");
+        let challenge = challenge(authenticator);
+        if !challenge.starts_with("Bearer ") {
+            return refusal;
+        }
+        // RFC 6750, 3.1.
+        let scope = quoted(asked);
+        let challenge = format!(r#"{challenge}, error="insufficient_scope", scope={scope}"#);
+        return refusal.with_header("www-authenticate", challenge);
+    }
+    if failures().any(|failure| matches!(failure, Failure::NotAllowed)) {
+        return Refusal::forbidden("not_allowed");
+    }
+    let refused: Vec<&Refused> = failures()
+        .filter_map(|failure| match failure {
+            Failure::Refused(refused) => Some(refused),
+            _ => None,
+        })
+        .collect();
+    if refused.iter().any(|refused| refused.status == 503) {
+        return Refusal::unavailable("authenticator_unavailable");
+    }
+    if let Some(refused) = refused.iter().find(|refused| refused.status == 429) {
+        let wait = header(refused, "retry-after").and_then(|wait| wait.parse().ok()).unwrap_or(1);
+        return Refusal::too_many("throttled", Duration::from_secs(wait));
+    }
+    unauthenticated(operation, read)
+}
+
+/// 401 with the challenge of every scheme that is asked for: as its authenticator says it, or as the
+/// policy has it.
+fn unauthenticated(operation: &Operation, read: &mut Read<'_, '_>) -> Refusal {
+    let mut challenges: Vec<String> = Vec::new();
+    for requirement in operation.alternatives.iter().flat_map(|of| &of.schemes) {
+        let number = requirement.authenticator;
+        let said = match read.known(number) {
+            Err(Failure::Refused(refused)) => {
+                header(&refused, "www-authenticate").map(str::to_owned)
+            }
+            _ => None,
+        };
+        let authenticator = read.policy.authenticators.get(number);
+        let own = || authenticator.map(|known| known.challenge.clone()).unwrap_or_default();
+        let challenge = said.unwrap_or_else(own);
+        if !challenges.contains(&challenge) {
+            challenges.push(challenge);
+        }
+    }
+    let mut challenges = challenges.into_iter();
+    let first = challenges.next().unwrap_or_default();
+    let refusal = Refusal::unauthorized("unauthenticated", first);
+    challenges.fold(refusal, |refusal, more| refusal.with_header("www-authenticate", more))
+}
+
+fn header<'a>(refused: &'a Refused, name: &str) -> Option<&'a str> {
+    let found = refused.headers.iter().find(|(known, _)| known == name);
+    found.map(|(_, value)| value.as_str())
+}
+
+/// Why each alternative failed, in the words of its authenticator.
+fn explain(policy: &Policy, failures: &[(String, Failure)]) -> String {
+    let mut text = String::new();
+    for (scheme, failure) in failures {
+        let space = if text.is_empty() { "" } else { "; " };
+        let why = match failure {
+            Failure::Missing(number) => {
+                policy.authenticators.get(*number).map_or("", |known| &known.name).to_owned()
+                    + " has not run"
+            }
+            Failure::Refused(refused) => refused.reason.clone(),
+            Failure::Scope { asked, .. } => format!("lacks {asked}"),
+            Failure::NotAllowed => "is not allowed".to_owned(),
+        };
+        let _ = write!(text, "{space}{scheme}: {why}");
+    }
+    text
+}

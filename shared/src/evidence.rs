@@ -1,0 +1,131 @@
+//! What an authenticator in front has left of a request, as a filter behind it reads it.
+//!
+//! It is filter state, which no client can write. One that does not parse counts as none: whoever
+//! needs it refuses.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::config::{interpret, json};
+use crate::identity::evidence_name;
+use crate::view::Request;
+
+/// What came of a request's credentials.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Evidence {
+    /// They are good.
+    Known(Box<Known>),
+    /// They are not, or are not there.
+    Refused(Refused),
+}
+
+/// Who sends a request.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Known {
+    /// The user, or the `sub` of a token.
+    pub subject: String,
+    /// The consumer that a credential was given to.
+    pub consumer: String,
+    /// What the credential is good for.
+    pub scopes: Vec<String>,
+    /// What its owner belongs to.
+    pub groups: Vec<String>,
+    /// Selected claims of a token.
+    pub claims: Map<String, Value>,
+    /// What the upstream is to be told; nothing where it was told already.
+    pub headers: Map<String, Value>,
+}
+
+/// Why nobody was recognised.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Refused {
+    /// One word for logs.
+    pub reason: String,
+    /// The status with which the authenticator would have refused.
+    pub status: u16,
+    /// The headers with which it would have.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Evidence {
+    /// What the authenticator of this name has left; `None` where it did not run.
+    pub fn read(request: &Request<'_>, authenticator: &str) -> Option<Self> {
+        let bytes = request.property(&[&evidence_name(authenticator)])?;
+        let Value::Object(mut evidence) = json::parse(&bytes).ok()? else { return None };
+        match evidence.remove("refused") {
+            Some(refused) => interpret(refused).ok().map(Self::Refused),
+            None => {
+                interpret(Value::Object(evidence)).ok().map(|known| Self::Known(Box::new(known)))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::effects::{Effect, Effects};
+    use crate::identity::{Credential, Finding, Identity, IdentityHeaders, Verdict, conclude};
+    use crate::reply::Refusal;
+    use crate::testing::Proxy;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn left_by(finding: Finding, verdict: Verdict) -> Option<Evidence> {
+        let mut effects = Effects::default();
+        conclude("jwt-auth", finding, verdict, &mut effects);
+        let proxy = Proxy::default();
+        for effect in effects.take() {
+            if let Effect::SetState(name, value) = effect {
+                proxy.set_property(&[&name], &value);
+            }
+        }
+        Evidence::read(&Request::new(&proxy), "jwt-auth")
+    }
+
+    #[test]
+    fn what_an_authenticator_leaves_is_read() {
+        let identity = Identity {
+            scheme: "jwt",
+            subject: "alice".into(),
+            scopes: vec!["api:read".into()],
+            ..Identity::default()
+        };
+        for (verdict, headers) in [(Verdict::Enforce, 0), (Verdict::Defer, 3)] {
+            let credential = Credential::new("jwt-auth", &identity, &IdentityHeaders::default());
+            let Some(Evidence::Known(known)) =
+                left_by(Finding::Known(Rc::new(credential)), verdict)
+            else {
+                panic!("known");
+            };
+            assert_eq!((known.subject.as_str(), known.headers.len()), ("alice", headers));
+            assert_eq!(known.scopes, ["api:read"]);
+        }
+    }
+
+    #[test]
+    fn a_failure_is_read_with_its_challenge() {
+        let refusal = Refusal::unauthorized("expired", "Bearer realm=\"x\"");
+        let Some(Evidence::Refused(refused)) = left_by(Finding::Refused(refusal), Verdict::Defer)
+        else {
+            panic!("refused");
+        };
+        assert_eq!((refused.reason.as_str(), refused.status), ("expired", 401));
+        assert_eq!(refused.headers, [("www-authenticate".into(), "Bearer realm=\"x\"".into())]);
+    }
+
+    #[test]
+    fn nothing_and_nonsense_are_none() {
+        let proxy = Proxy::default();
+        let read = || Evidence::read(&Request::new(&proxy), "jwt-auth");
+        assert_eq!(read(), None);
+        for nonsense in ["", "[]", "{", r#"{"scopes": "all"}"#, r#"{"refused": 5}"#] {
+            proxy.set_property(&["gatehouse.evidence.jwt-auth"], nonsense.as_bytes());
+            assert_eq!(read(), None, "{nonsense}");
+        }
+    }
+}
