@@ -1,5 +1,6 @@
 //! The filters that there are, and the code that reads their configurations.
 
+use access_policy::AccessPolicy;
 use api_key_auth::ApiKeyAuth;
 use basic_auth::BasicAuth;
 use health_shortcut::HealthShortcut;
@@ -47,7 +48,7 @@ static KNOWN: [Known; 10] = [
     built::<JwtAuth>(Role::Authenticator),
     planned("oauth2-login", Role::Authenticator),
     planned("token-introspection", Role::Authenticator),
-    planned("access-policy", Role::Policy),
+    built::<AccessPolicy>(Role::Policy),
     planned("rate-limit", Role::Limit),
     built::<HealthShortcut>(Role::Other),
     planned("trace-context", Role::Other),

@@ -104,7 +104,7 @@ fn nothing_is_found_where_nothing_is_wrong() {
 fn what_the_module_refuses_has_its_line_in_yaml_and_in_json() {
     check("error[config]", "audiences: [api]", "audience: [api]", "audience:");
     check("error[config]", r#"{"name": "dave","#, r#"{"nam": "dave","#, r#"{"nam": "dave""#);
-    check("error[config]", r#"      "users": ["#, r#"      "users": [["#, r#"      }"#.trim());
+    check("error[config]", r#""dave", "password""#, r#""dave" "password""#, r#""dave" "#);
     check("error[config]", r#""users": ["#, r#""users": 1, "users": ["#, r#""users": 1"#);
     let found = findings(&with(GOOD, "path: /livez", "path: livez"), ALLOW_UNSET);
     let path = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config.http_filters[0].typed_config.config.configuration.value.endpoints[0].path";
@@ -216,6 +216,26 @@ fn a_policy_comes_behind_those_who_say_who_it_is() {
     let between = with(GOOD, jwt, &format!("{POLICY}{jwt}"));
     triggers(&between, ALLOW_UNSET, "error[policy-order]", "config: { name: policy");
     lacks(&with(GOOD, router, &format!("{POLICY}{router}")), ALLOW_UNSET, "policy-order");
+}
+
+#[test]
+fn a_policy_has_the_authenticators_that_it_names_in_front() {
+    let policy = |name: &str| {
+        let config = format!(
+            r#"vm_config: {{ code: {{ local: {{ filename: dist/access-policy.wasm }} }} }},
+                configuration: {{ "@type": x.Struct, value: {{
+                  schemes: {{ some: {{ authenticator: {name} }} }}, security: [some] }} }}"#
+        );
+        POLICY.replace(
+            "vm_config: { code: { local: { filename: dist/access-policy.wasm } } }",
+            &config,
+        )
+    };
+    let router = "          - name: router\n";
+    let other = with(GOOD, router, &format!("{}{router}", policy("api-key-auth")));
+    triggers(&other, ALLOW_UNSET, "error[missing-authenticator]", "authenticator:");
+    let known = with(GOOD, router, &format!("{}{router}", policy("jwt-auth")));
+    lacks(&known, ALLOW_UNSET, "missing-authenticator");
 }
 
 #[test]

@@ -81,8 +81,10 @@ pub(crate) fn read(text: &str, is_json: bool) -> Result<Vec<Document>, Syntax> {
         // An object in YAML's own spelling.
         _ => yaml::read(text)?,
     };
+    // No document at all is one that says nothing.
+    let nothing = roots.is_empty().then_some(Node { line: 1, kind: Kind::Null });
     let document = |root: Node| Document { comment: comment_before(text, root.line), root };
-    Ok(roots.into_iter().map(document).collect())
+    Ok(roots.into_iter().chain(nothing).map(document).collect())
 }
 
 /// The topmost line of the comment that ends before `line`.

@@ -8,24 +8,52 @@ use crate::check::site::Site;
 /// Looks at filters that a request goes through in this order. Where not all may be known, what is
 /// missing is worth a warning alone.
 pub(in crate::check) fn check(sites: &[&Site<'_>], is_whole: bool, report: &mut Report) {
-    let is_policy = |site: &&Site<'_>| site.known.role == Role::Policy;
     for (index, site) in sites.iter().enumerate() {
-        if site.known.role != Role::Authenticator {
-            continue;
+        let before = sites.get(..index).unwrap_or_default();
+        let behind = sites.get(index.saturating_add(1)..).unwrap_or_default();
+        match site.known.role {
+            Role::Authenticator => authenticator(site, before, behind, is_whole, report),
+            Role::Policy => policy(site, before, is_whole, report),
+            Role::Limit | Role::Other => {}
         }
-        let behind = sites.iter().skip(index.saturating_add(1));
-        let mut before = sites.iter().take(index);
-        let has_policy = behind.copied().any(|other| is_policy(&other));
-        if !has_policy && let Some((prefix, place)) = verdicts(site).into_iter().next() {
-            let code =
-                if is_whole { Code::DeferWithoutPolicy } else { Code::DeferMaybeWithoutPolicy };
-            let message = "lets everybody pass: there is no `access-policy` behind it to decide";
-            code.report_in(&prefix, &place, message, report);
-        }
-        if let Some(policy) = before.find(|other| is_policy(other)) {
-            let message =
-                format!("decides before `{}` has said who it is: put it behind", site.known.name);
-            Code::PolicyOrder.report(&policy.place, message, report);
+    }
+}
+
+fn authenticator(
+    site: &Site<'_>,
+    before: &[&Site<'_>],
+    behind: &[&Site<'_>],
+    is_whole: bool,
+    report: &mut Report,
+) {
+    let is_policy = |site: &&&Site<'_>| site.known.role == Role::Policy;
+    if behind.iter().find(is_policy).is_none()
+        && let Some((prefix, place)) = verdicts(site).into_iter().next()
+    {
+        let code = if is_whole { Code::DeferWithoutPolicy } else { Code::DeferMaybeWithoutPolicy };
+        let message = "lets everybody pass: there is no `access-policy` behind it to decide";
+        code.report_in(&prefix, &place, message, report);
+    }
+    if let Some(policy) = before.iter().find(is_policy) {
+        let name = site.known.name;
+        let message = format!("decides before `{name}` has said who it is: put it behind");
+        Code::PolicyOrder.report(&policy.place, message, report);
+    }
+}
+
+/// What a policy asks for has to be in front of it, or whoever needs it gets 503.
+fn policy(site: &Site<'_>, before: &[&Site<'_>], is_whole: bool, report: &mut Report) {
+    let Some((config, prefix)) = site.config.tree() else { return };
+    let schemes = config.get("schemes").map(|schemes| schemes.members()).unwrap_or_default();
+    for at in schemes.iter().filter_map(|scheme| scheme.get("authenticator")) {
+        let Some(name) = at.text() else { continue };
+        if before.iter().all(|other| other.known.name != name) {
+            let code = match is_whole {
+                true => Code::MissingAuthenticator,
+                false => Code::MaybeMissingAuthenticator,
+            };
+            let message = format!("there is no `{name}` in front of it");
+            code.report_in(prefix, &at, message, report);
         }
     }
 }

@@ -1,0 +1,100 @@
+//! `gatehouse drain` on the real Envoy: a request that is under way ends well, and Envoy ends after it.
+
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use tests::client::{Connection, Request};
+use tests::envoy::{Envoy, Setup};
+use tests::modules::top;
+use tests::upstream::{Answer, Upstream};
+
+const SLOW: Duration = Duration::from_secs(3);
+
+/// Starts the program, built as it is now.
+fn drain(admin: SocketAddr, arguments: &[&str]) -> Child {
+    let cargo = |what: &[&str]| {
+        let mut command = Command::new(env!("CARGO"));
+        command.args(what).current_dir(top()).stdin(Stdio::null());
+        command
+    };
+    assert!(cargo(&["build", "--quiet", "-p", "gatehouse"]).status().unwrap().success());
+    let mut command = cargo(&["run", "--quiet", "-p", "gatehouse", "--", "drain", "--admin"]);
+    command.arg(admin.to_string()).args(arguments).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Its exit code, and what it said.
+fn end(child: Child) -> (Option<i32>, String) {
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+fn slow() -> Upstream {
+    Upstream::answering(|_| {
+        sleep(SLOW);
+        Answer::ok("done")
+    })
+}
+
+/// A request that is under way when this returns.
+fn begin(envoy: &Envoy, upstream: &Upstream) -> Connection {
+    let mut connection = Connection::open(envoy.address()).unwrap();
+    let before = upstream.count();
+    connection.send_bytes(&Request::get("/slow").bytes()).unwrap();
+    let deadline = Instant::now() + SLOW;
+    while upstream.count() == before {
+        assert!(Instant::now() < deadline, "it never came");
+        sleep(Duration::from_millis(10));
+    }
+    connection
+}
+
+fn has_ended(envoy: &Envoy) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while Connection::open(envoy.admin()).is_ok() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        sleep(Duration::from_millis(20));
+    }
+    true
+}
+
+#[test]
+fn what_is_under_way_ends_well_and_then_envoy_ends() {
+    let upstream = slow();
+    let envoy = Setup::new().upstream(&upstream).start();
+    let child = drain(envoy.admin(), &["--keep", "--quiet=0s", "--wait=1s"]);
+    assert_eq!(end(child).0, Some(0), "nothing was under way");
+    let mut connection = begin(&envoy, &upstream);
+    let child = drain(envoy.admin(), &["--quiet", "500ms"]);
+    let answer = connection.receive().unwrap();
+    assert_eq!((answer.status, answer.text().as_str()), (200, "done"));
+    assert_eq!(answer.header("connection").as_deref(), Some("close"));
+    let (code, said) = end(child);
+    assert!(code == Some(0) && said.starts_with("drained in"), "{code:?} {said}");
+    assert!(has_ended(&envoy));
+}
+
+#[test]
+fn the_time_ends_the_wait_and_with_keep_nothing_else() {
+    let upstream = slow();
+    let envoy = Setup::new().upstream(&upstream).start();
+    let mut connection = begin(&envoy, &upstream);
+    let (code, said) = end(drain(envoy.admin(), &["--wait", "300ms", "--keep"]));
+    assert!(code == Some(1) && said.contains("1 requests"), "{code:?} {said}");
+    assert_eq!(connection.receive().unwrap().status, 200);
+    assert!(!has_ended(&envoy));
+}
+
+#[test]
+fn idle_connections_do_not_hold_it_up() {
+    let envoy = Setup::new().start();
+    let mut connection = Connection::open(envoy.address()).unwrap();
+    assert_eq!(connection.send(&Request::get("/")).unwrap().status, 200);
+    let begin = Instant::now();
+    let (code, said) = end(drain(envoy.admin(), &["--quiet", "1s"]));
+    assert!(code == Some(0) && said.contains("1 idle"), "{code:?} {said}");
+    assert!(begin.elapsed() < Duration::from_secs(20));
+}
