@@ -143,6 +143,7 @@ fn check_document<'a>(
 /// A bootstrap, a resource or a patch.
 fn check_envoy<'a>(top: &At<'a>, all: &[At<'a>], options: &Options, report: &mut Report) {
     let sites = envoy::sites(all, report);
+    settings::overrides(all, report);
     if sites.is_empty() {
         return Code::NoFilter.report(top, "holds no filter of Gatehouse", report);
     }

@@ -165,6 +165,18 @@ fn a_gate_that_does_not_run_is_told_of() {
 }
 
 #[test]
+fn metadata_is_for_a_filter_that_there_is() {
+    let route = "              - match: { prefix: / }\n";
+    let own = |name: &str| {
+        let metadata =
+            format!("{{ filter_metadata: {{ gatehouse: {{ {name}: {{ mode: shadow }} }} }} }}");
+        format!("{route}                metadata: {metadata}\n")
+    };
+    check("warning[unknown-override]", route, &own("jwt"), "filter_metadata");
+    lacks(&with(GOOD, route, &own("jwt-auth")), ALLOW_UNSET, "unknown-override");
+}
+
+#[test]
 fn a_mode_for_all_is_told_of() {
     check(
         "warning[mode-of-all]",

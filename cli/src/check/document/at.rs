@@ -23,12 +23,18 @@ impl<'a> At<'a> {
 
     /// The member of this name, to the letter.
     pub(crate) fn get(&self, name: &str) -> Option<Self> {
-        self.members().into_iter().find(|member| member.name == name)
+        self.find(|written| written == name)
     }
 
     /// The field of this name in a protobuf message: `snake_case` or `camelCase`.
     pub(crate) fn field(&self, name: &str) -> Option<Self> {
-        self.members().into_iter().find(|member| is_field(member.name, name))
+        let camel = camel_case(name);
+        self.find(|written| written == name || written == camel)
+    }
+
+    fn find(&self, is_it: impl Fn(&str) -> bool) -> Option<Self> {
+        let Kind::Object(members) = &self.node.kind else { return None };
+        members.iter().find(|member| is_it(&member.name)).map(|member| self.member(member))
     }
 
     /// What a row of fields leads to.
@@ -110,16 +116,13 @@ impl<'a> At<'a> {
     }
 }
 
-/// protobuf's JSON has both spellings (`http_filters`, `httpFilters`).
-fn is_field(written: &str, name: &str) -> bool {
-    let camel = |text: &str| -> String {
-        let mut parts = text.split('_');
-        let first = parts.next().unwrap_or_default().to_owned();
-        parts.fold(first, |whole, part| {
-            let mut letters = part.chars();
-            let head = letters.next().map(|head| head.to_ascii_uppercase());
-            whole.chars().chain(head).chain(letters).collect()
-        })
-    };
-    written == name || written == camel(name)
+/// protobuf's JSON has both spellings: `http_filters`, `httpFilters`.
+fn camel_case(name: &str) -> String {
+    let mut parts = name.split('_');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |whole, part| {
+        let mut letters = part.chars();
+        let head = letters.next().map(|head| head.to_ascii_uppercase());
+        whole.chars().chain(head).chain(letters).collect()
+    })
 }

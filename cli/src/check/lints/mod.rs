@@ -5,6 +5,8 @@ pub(super) mod connection;
 pub(super) mod secrets;
 pub(super) mod settings;
 
+use std::collections::HashSet;
+
 use super::document::At;
 use super::report::{Level, Report};
 
@@ -17,6 +19,7 @@ pub(super) enum Code {
     NoFilter,
     DuplicateField,
     UnknownFilter,
+    UnknownOverride,
     NotChecked,
     Config,
     UnsetVariable,
@@ -56,6 +59,7 @@ impl Code {
             Self::NoFilter => (Info, "no-filter"),
             Self::DuplicateField => (Error, "duplicate-field"),
             Self::UnknownFilter => (Warning, "unknown-filter"),
+            Self::UnknownOverride => (Warning, "unknown-override"),
             Self::NotChecked => (Warning, "not-checked"),
             Self::Config => (Error, "config"),
             Self::UnsetVariable => (Error, "unset-variable"),
@@ -127,11 +131,9 @@ pub(super) fn join(outer: &str, inner: &str) -> String {
 /// Members that come twice: parsers disagree on which of them counts.
 pub(super) fn duplicates(all: &[At<'_>], report: &mut Report) {
     for at in all {
-        let members = at.members();
-        for (index, member) in members.iter().enumerate() {
-            if members.iter().take(index).any(|other| other.name == member.name) {
-                Code::DuplicateField.report(member, "comes twice", report);
-            }
+        let mut names = HashSet::new();
+        for member in at.members().iter().filter(|member| !names.insert(member.name)) {
+            Code::DuplicateField.report(member, "comes twice", report);
         }
     }
 }

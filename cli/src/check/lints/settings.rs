@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{At, Code, Report};
-use crate::check::known::Role;
+use crate::check::known::{self, Role};
 use crate::check::site::Site;
 
 /// Looks at a filter by itself.
@@ -87,6 +87,19 @@ pub(in crate::check) fn verdicts<'s>(site: &'s Site<'_>) -> Vec<(String, At<'s>)
     let verdicts = places.filter_map(|place| place.get("verdict"));
     let deferred = verdicts.filter(|verdict| verdict.text() == Some("defer"));
     deferred.map(|verdict| (prefix.to_owned(), verdict)).collect()
+}
+
+/// Metadata for a filter that there is not is read by nobody.
+pub(in crate::check) fn overrides(all: &[At<'_>], report: &mut Report) {
+    for metadata in all.iter().filter(|at| matches!(at.name, "filter_metadata" | "filterMetadata"))
+    {
+        for at in metadata.get("gatehouse").map(|ours| ours.members()).unwrap_or_default() {
+            if known::find(at.name).is_none() {
+                let message = format!("there is no filter `{}` to read this", at.name);
+                Code::UnknownOverride.report(&at, message, report);
+            }
+        }
+    }
 }
 
 /// The clusters that a bootstrap has; `None` where it gets others while it runs, or is none.
