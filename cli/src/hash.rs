@@ -46,7 +46,7 @@ fn read(what: &str) -> Result<Zeroizing<String>, Failure> {
         let ask = |prompt: String| rpassword::prompt_password(prompt).map(Zeroizing::new);
         let secret = ask(format!("{what}: ")).map_err(because)?;
         if *ask(format!("{what} again: ")).map_err(because)? != *secret {
-            return Err(Failure::because("these are two"));
+            return Err(Failure::because("what was typed twice is not the same"));
         }
         return Ok(secret);
     }

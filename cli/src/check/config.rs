@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use shared::config::Invalid;
 
 use super::Options;
-use super::document::{At, Kind};
-use super::lints::{Code, join};
+use super::document::{At, Kind, join};
+use super::lints::Code;
 use super::report::Report;
 use super::site::{Config, Site};
 use super::variables::{Missing, STAND_INS, missing, stand_in};

@@ -49,10 +49,9 @@ impl<'a> At<'a> {
     }
 
     fn member(&self, member: &'a Member) -> Self {
-        let path = match self.path.as_str() {
-            "" => member.name.clone(),
-            path => format!("{path}.{}", member.name),
-        };
+        let dot = if self.path.is_empty() { "" } else { "." };
+        // A name may begin with a bracket.
+        let path = format!("{}{dot}{}", self.path, member.name);
         Self { node: &member.node, line: member.line, name: &member.name, path }
     }
 
@@ -107,12 +106,17 @@ impl<'a> At<'a> {
 
     /// The path of a place within this one.
     pub(crate) fn path_to(&self, inner: &str) -> String {
-        match (self.path.as_str(), inner) {
-            (outer, "") => outer.to_owned(),
-            ("", inner) => inner.to_owned(),
-            (outer, inner) if inner.starts_with('[') => format!("{outer}{inner}"),
-            (outer, inner) => format!("{outer}.{inner}"),
-        }
+        join(&self.path, inner)
+    }
+}
+
+/// A path behind another.
+pub(crate) fn join(outer: &str, inner: &str) -> String {
+    match (outer, inner) {
+        (outer, "") => outer.to_owned(),
+        ("", inner) => inner.to_owned(),
+        (outer, inner) if inner.starts_with('[') => format!("{outer}{inner}"),
+        (outer, inner) => format!("{outer}.{inner}"),
     }
 }
 

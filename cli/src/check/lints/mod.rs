@@ -7,7 +7,7 @@ pub(super) mod settings;
 
 use std::collections::HashSet;
 
-use super::document::At;
+use super::document::{At, join};
 use super::report::{Level, Report};
 
 /// What can be found. The README says what each means, and what to do.
@@ -115,16 +115,6 @@ impl Code {
     ) {
         let path = join(prefix, &at.path);
         self.report_at((at.line, &path), message, report);
-    }
-}
-
-/// A path behind another.
-pub(super) fn join(outer: &str, inner: &str) -> String {
-    match (outer, inner) {
-        (outer, "") => outer.to_owned(),
-        ("", inner) => inner.to_owned(),
-        (outer, inner) if inner.starts_with('[') => format!("{outer}{inner}"),
-        (outer, inner) => format!("{outer}.{inner}"),
     }
 }
 
