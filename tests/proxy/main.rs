@@ -20,5 +20,6 @@ mod examples;
 mod harness;
 mod health_shortcut;
 mod hostile;
+mod jwt_auth;
 mod jwt_differential;
 mod waiting;

@@ -256,12 +256,13 @@ impl Fetched {
         }
         let (keys, faults) = KeySet::of_provider(body)?;
         let generation = hash(body);
+        // Whatever this worker knew: the slot may hold a set whose fetch was not concluded.
+        let bytes = [&generation.to_le_bytes(), body].concat();
+        let publish = |known: &[u8]| {
+            if known == bytes { Change::Keep(()) } else { Change::Replace(bytes.clone(), ()) }
+        };
+        store.update(&self.keys_slot, publish).map_err(|_| "the proxy does not keep the keys")?;
         if generation != self.generation {
-            let bytes = [&generation.to_le_bytes(), body].concat();
-            let publish = |_: &[u8]| Change::Replace(bytes.clone(), ());
-            store
-                .update(&self.keys_slot, publish)
-                .map_err(|_| "the proxy does not keep the keys")?;
             self.keys = Some(Rc::new(keys));
             self.generation = generation;
         }
@@ -350,7 +351,7 @@ fn body<'a>(answer: &Answer<'a>) -> Result<&'a [u8], String> {
 
 /// A number for a text, never zero. Nobody gains by another text of the same number: the texts are
 /// the provider's and the configuration's.
-fn hash(text: &[u8]) -> u64 {
+pub(super) fn hash(text: &[u8]) -> u64 {
     let mut hasher = SipHasher24::new_with_key(b"gatehouse's keys");
     hasher.write(text);
     hasher.finish().max(1)

@@ -262,7 +262,10 @@ impl<P: Plugin> Rooted<P> {
         for stream in std::mem::take(&mut self.held) {
             let Some(state) = self.streams.get_mut(&stream) else { continue };
             if let Err(error) = imports::set_effective_context(stream) {
+                // Whatever is done now would be done to another stream.
                 log::error!("{}: the proxy does not know a held stream: {error:?}", P::NAME);
+                self.held.push(stream);
+                continue;
             }
             state.held = false;
             let request = Request::new(&Live);

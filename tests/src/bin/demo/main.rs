@@ -11,6 +11,7 @@
 
 mod ask;
 mod steps;
+mod tokens;
 mod world;
 
 use std::io::{IsTerminal, stdin, stdout};

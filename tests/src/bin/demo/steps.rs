@@ -5,12 +5,13 @@ use tests::client::Response;
 use tests::upstream::Received;
 
 use crate::ask::Ask;
+use crate::tokens;
 use crate::world::{FAILURES, INTERVAL, Outcome, WINDOW, World, must};
 
 type Step = fn(&World) -> Outcome;
 
 /// All of them. Later ones stand on earlier ones: the last counts what came before it.
-pub(crate) const STEPS: [(&str, Step); 17] = [
+pub(crate) const STEPS: [(&str, Step); 21] = [
     ("Liveness", liveness),
     ("Readiness and dependencies", readiness),
     ("The same in XML", xml),
@@ -25,7 +26,12 @@ pub(crate) const STEPS: [(&str, Step); 17] = [
     ("An API key", api_key),
     ("A key in the query", key_in_query),
     ("Keys that are not good", bad_keys),
+    ("A token", tokens::good),
+    ("Tokens that are not good", tokens::bad),
+    ("A token for something else", tokens::of_another_scope),
     ("The database goes down", database_down),
+    // Not right after the start: keys are not fetched more often than once in a second.
+    ("The provider of the tokens has a new key", tokens::rotation),
     ("Too many wrong passwords", too_many),
     ("What was counted", counted),
 ];
@@ -229,6 +235,12 @@ fn counted(world: &World) -> Outcome {
         ("api-key-auth.refused.reason.missing", 1),
         ("api-key-auth.refused.reason.expired", 1),
         ("api-key-auth.refused.reason.repeated", 1),
+        ("jwt-auth.allowed.by.signature", 3),
+        ("jwt-auth.refused.reason.missing", 1),
+        ("jwt-auth.refused.reason.expired", 1),
+        ("jwt-auth.refused.reason.signature", 1),
+        ("jwt-auth.refused.reason.insufficient_scope", 1),
+        ("jwt-auth.keys.fetch.ok", 2),
         ("health-shortcut.answered_2xx.report.liveness", 2),
     ] {
         equal(name, &world.envoy.counted(name), &expected)?;
@@ -244,7 +256,7 @@ fn counted(world: &World) -> Outcome {
     Ok(())
 }
 
-fn header(answer: &Response, name: &str, expected: &str) -> Outcome {
+pub(crate) fn header(answer: &Response, name: &str, expected: &str) -> Outcome {
     equal(name, &answer.header(name).as_deref(), &Some(expected))
 }
 
@@ -254,7 +266,7 @@ fn member(answer: &Response, name: &str, expected: &Value) -> Outcome {
     equal(&format!("`{name}` in the body"), &body[name], expected)
 }
 
-fn came(request: &Received, name: &str, expected: Option<&str>) -> Outcome {
+pub(crate) fn came(request: &Received, name: &str, expected: Option<&str>) -> Outcome {
     equal(&format!("{name} at the service"), &request.header(name).as_deref(), &expected)
 }
 
@@ -262,6 +274,10 @@ fn contains(answer: &Response, part: &str) -> Outcome {
     must(answer.text().contains(part), || format!("`{part}` is not in the body"))
 }
 
-fn equal<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> Outcome {
+pub(crate) fn equal<T: PartialEq + std::fmt::Debug>(
+    what: &str,
+    found: &T,
+    expected: &T,
+) -> Outcome {
     must(found == expected, || format!("{what}: {found:?}, not {expected:?}"))
 }
