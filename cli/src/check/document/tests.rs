@@ -42,6 +42,11 @@ fn words_are_what_a_proxy_takes_them_for() {
 }
 
 #[test]
+fn names_are_texts() {
+    assert_eq!(one("{y: 1, on: 2, 5: 3, !ignore z: 4}").value(), json!({"y": 1, "on": 2, "5": 3}));
+}
+
+#[test]
 fn the_comment_that_names_the_filter_is_found() {
     let documents = read("# jwt-auth\n# more\na: 1\n---\n\n# basic-auth\na: 1\n", false).unwrap();
     let comments: Vec<_> = documents.iter().map(|one| one.comment.as_deref()).collect();

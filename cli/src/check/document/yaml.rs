@@ -54,6 +54,8 @@ impl Builder {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let is_ignored = tag.as_ref().is_some_and(|tag| tag.suffix == "ignore");
+                // A name is a text, whatever its word stands for elsewhere: `y` of a key (RFC 7518).
+                let style = if self.awaits_name() { ScalarStyle::DoubleQuoted } else { style };
                 let kind = scalar(text.into_owned(), style, tag.as_deref());
                 self.put(Node { line, kind }, anchor, is_ignored)
             }
@@ -89,6 +91,10 @@ impl Builder {
         }
         self.open.push(Open { line, anchor, inner });
         Ok(())
+    }
+
+    fn awaits_name(&self) -> bool {
+        matches!(self.open.last(), Some(Open { inner: Inner::Object(_, None), .. }))
     }
 
     fn count(&mut self, nodes: usize) -> Result<(), String> {
@@ -128,9 +134,6 @@ fn scalar(text: String, style: ScalarStyle, tag: Option<&Tag>) -> Kind {
 fn name_of(node: Node) -> Result<String, String> {
     match node.kind {
         Kind::Text(text) => Ok(text.text),
-        Kind::Bool(value) => Ok(value.to_string()),
-        Kind::Number(number) => Ok(number.to_string()),
-        Kind::Null => Ok("null".to_owned()),
-        Kind::List(_) | Kind::Object(_) => Err("a name that is no text".to_owned()),
+        _ => Err("a name that is no text".to_owned()),
     }
 }
