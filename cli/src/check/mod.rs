@@ -166,7 +166,11 @@ fn check_envoy<'a>(top: &At<'a>, all: &[At<'a>], options: &Options, report: &mut
             settings::disabled(entry, site, all, report);
         }
         connection::check(&manager.at, report);
-        chain::check(&chain, true, report);
+        // What is discovered from elsewhere may be the filter that is missing.
+        let is_whole = !manager.filters.iter().any(|entry| {
+            entry.field("config_discovery").is_some() && find(entry, &sites, all).is_none()
+        });
+        chain::check(&chain, is_whole, report);
         chain::upgrades(&manager.at, &chain, &sites, report);
     }
 }

@@ -218,6 +218,12 @@ fn a_deferred_verdict_needs_a_policy_behind_it() {
     let router = "          - name: router\n";
     let behind = with(&deferred, router, &format!("{POLICY}{router}"));
     lacks(&behind, ALLOW_UNSET, "defer-without-policy");
+    let discovered = with(
+        &deferred,
+        router,
+        &format!("          - {{ name: policy, config_discovery: {{}} }}\n{router}"),
+    );
+    triggers(&discovered, ALLOW_UNSET, "warning[defer-without-policy]", "\"verdict\"");
     let rule = r#""rules": [{"match": {"paths": ["/x"]}, "verdict": "defer"}], "realm": "#;
     check("error[defer-without-policy]", r#""realm": "#, rule, "\"verdict\"");
 }
