@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tests::client::{Connection, Request};
 use tests::envoy::{Envoy, Setup};
 use tests::modules::top;
@@ -12,16 +14,28 @@ use tests::upstream::{Answer, Upstream};
 
 const SLOW: Duration = Duration::from_secs(3);
 
-/// Starts the program, built as it is now.
+/// The program, built as it is now.
+fn program() -> &'static str {
+    static PROGRAM: OnceLock<String> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--message-format=json", "-p", "gatehouse"]);
+        let output = cargo.current_dir(top()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let messages = String::from_utf8(output.stdout).unwrap();
+        let messages = messages.lines().filter_map(|line| serde_json::from_str(line).ok());
+        let mut programs = messages.filter_map(|message: Value| {
+            let is_ours = message["target"]["name"] == "gatehouse";
+            message["executable"].as_str().filter(|_| is_ours).map(str::to_owned)
+        });
+        programs.next().expect("a program")
+    })
+}
+
 fn drain(admin: SocketAddr, arguments: &[&str]) -> Child {
-    let cargo = |what: &[&str]| {
-        let mut command = Command::new(env!("CARGO"));
-        command.args(what).current_dir(top()).stdin(Stdio::null());
-        command
-    };
-    assert!(cargo(&["build", "--quiet", "-p", "gatehouse"]).status().unwrap().success());
-    let mut command = cargo(&["run", "--quiet", "-p", "gatehouse", "--", "drain", "--admin"]);
-    command.arg(admin.to_string()).args(arguments).stderr(Stdio::piped()).spawn().unwrap()
+    let mut command = Command::new(program());
+    command.args(["drain", "--admin", &admin.to_string()]).args(arguments);
+    command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// Its exit code, and what it said.
@@ -39,6 +53,7 @@ fn slow() -> Upstream {
 
 /// A request that is under way when this returns.
 fn begin(envoy: &Envoy) -> Connection {
+    program();
     let mut connection = Connection::open(envoy.address()).unwrap();
     connection.send_bytes(&Request::get("/slow").bytes()).unwrap();
     let deadline = Instant::now() + SLOW;
