@@ -15,6 +15,7 @@ mod authenticators;
 mod basic_auth;
 mod configuration;
 mod demo;
+mod drain;
 mod examples;
 mod harness;
 mod health_shortcut;
