@@ -21,6 +21,8 @@ Examples:
   gatehouse check --strict envoy.yaml          before a proxy has it
   gatehouse hash --user alice                  a line for htpasswd
   gatehouse keygen --api-key                   an API key, and what to configure of it
+  gatehouse policy openapi3.json --dialect goa the policy of an API
+  gatehouse render gatehouse.yaml --for envoy  a complete bootstrap
   gatehouse drain --admin 127.0.0.1:9901       ends an Envoy without ending its requests
   gatehouse completions bash > /etc/bash_completion.d/gatehouse
 
@@ -35,6 +37,10 @@ pub(crate) enum Command {
     Hash(HashArguments),
     /// Makes a random key.
     Keygen(KeygenArguments),
+    /// Makes the policy of an OpenAPI 3 document.
+    Policy(PolicyArguments),
+    /// Renders what people deploy from one short file.
+    Render(RenderArguments),
     /// Ends an Envoy without ending its requests.
     Drain(DrainArguments),
     /// Prints what makes a shell complete this program's arguments.
@@ -153,6 +159,85 @@ fn parse_prefix(text: &str) -> Result<String, String> {
         Err("is not 1 to 32 lower-case letters and digits".to_owned())
     }
 }
+
+/// Makes the policy of an OpenAPI 3 document, for access-policy.
+///
+/// Refuses, with the operation's name, where the document can be read in more than one way. What may
+/// surprise is said on standard error.
+#[derive(Debug, Args)]
+#[command(after_help = POLICY_EXAMPLES)]
+pub(crate) struct PolicyArguments {
+    /// The document, YAML or JSON; `-` is standard input.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Who wrote it. In Goa's documents an operation without `security` is open; in others it has the
+    /// document's.
+    #[arg(long, value_enum)]
+    pub(crate) dialect: Dialect,
+    /// An operation that is open, by its operationId (or `METHOD PATH`).
+    #[arg(long, value_name = "OPERATION")]
+    pub(crate) public: Vec<String>,
+    /// An operation whose last template is for any rest of the path, as in `/files/{*path}`.
+    #[arg(long, value_name = "OPERATION")]
+    pub(crate) catch_all: Vec<String>,
+    /// The authenticator of OAuth 2.0 and OpenID Connect schemes; default jwt-auth.
+    #[arg(long, value_name = "FILTER", value_parser = ["jwt-auth", "token-introspection", "oauth2-login"])]
+    pub(crate) oauth2: Option<String>,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Who wrote a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Dialect {
+    /// Goa.
+    Goa,
+    /// Anybody, by the standard.
+    Openapi,
+}
+
+const POLICY_EXAMPLES: &str = "\
+Examples:
+  gatehouse policy openapi3.json --dialect goa > policy.yaml
+  gatehouse policy old.json --dialect goa --public 'users#public' --catch-all 'files#read'
+  gatehouse policy api.yaml --dialect openapi --oauth2 token-introspection
+
+Exit codes: 0 a policy, 1 the document is ambiguous, 2 it cannot be read.";
+
+/// Renders what people deploy from one short file.
+///
+/// The file has `name`, `listeners`, `upstreams`, `routes` and `filters`. What is rendered has the
+/// time-outs and limits of Goa's production guide, and passes `gatehouse check`.
+#[derive(Debug, Args)]
+#[command(after_help = RENDER_EXAMPLES)]
+pub(crate) struct RenderArguments {
+    /// The file, YAML or JSON; `-` is standard input.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// For what.
+    #[arg(long = "for", value_enum)]
+    pub(crate) target: Target,
+}
+
+/// What a file is rendered for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Target {
+    /// A bootstrap of Envoy.
+    Envoy,
+    /// `WasmPlugin`s of Istio.
+    Istio,
+    /// An `EnvoyExtensionPolicy` of Envoy Gateway.
+    EnvoyGateway,
+}
+
+const RENDER_EXAMPLES: &str = "\
+Examples:
+  gatehouse render gatehouse.yaml --for envoy > envoy.yaml && envoy --mode validate -c envoy.yaml
+  gatehouse render gatehouse.yaml --for istio | kubectl apply -f -
+  gatehouse render gatehouse.yaml --for envoy-gateway
+
+Exit codes: 0 rendered, 1 the file is wrong, 2 it cannot be read.";
 
 /// Ends an Envoy without ending its requests.
 ///

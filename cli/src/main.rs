@@ -3,7 +3,8 @@
 //! 1. `check` finds what is wrong with a configuration before a proxy has it, with the code that the
 //!    modules run.
 //! 2. `hash` and `keygen` make what configurations hold in place of secrets.
-//! 3. `drain` ends an Envoy without ending its requests.
+//! 3. `policy` makes a policy of an OpenAPI document, `render` what people deploy of one short file.
+//! 4. `drain` ends an Envoy without ending its requests.
 //!
 //! It ends with 0 where all is well, 1 where it is not, 2 where it could not tell.
 
@@ -19,6 +20,8 @@ mod drain;
 mod hash;
 mod keygen;
 mod output;
+mod policy;
+mod render;
 
 use std::process::ExitCode;
 
@@ -32,6 +35,8 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Hash(arguments) => hash::run(&arguments),
         Command::Keygen(arguments) => keygen::run(&arguments),
+        Command::Policy(arguments) => policy::run(&arguments),
+        Command::Render(arguments) => render::run(&arguments),
         Command::Drain(arguments) => drain::run(&arguments),
         Command::Completions { shell } => completions(shell),
     };

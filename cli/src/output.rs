@@ -64,6 +64,11 @@ pub(crate) fn remark(line: impl Display) {
     drop(writeln!(anstream::stderr(), "{line}"));
 }
 
+/// What may surprise, to standard error.
+pub(crate) fn note(line: &str) {
+    remark(format_args!("{YELLOW}note{YELLOW:#}: {line}"));
+}
+
 /// An error to standard error.
 pub(crate) fn complain(why: &str) {
     remark(format_args!("{RED}error{RED:#}: {why}"));

@@ -23,12 +23,14 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use clap::builder::PossibleValuesParser;
+use serde_json::Value;
 
 use crate::arguments::CheckArguments;
 use crate::output::{Failure, Outcome};
 use document::{At, Document};
 use kubernetes::Placed;
 use lints::{Code, chain, connection, secrets, settings};
+pub(crate) use report::Level;
 use report::Report;
 use site::{Config, Site, Variables};
 
@@ -66,6 +68,29 @@ pub(crate) fn run(arguments: &CheckArguments) -> Result<Outcome, Failure> {
         }
     }
     report.tell(texts.len(), arguments.strict, arguments.json)
+}
+
+/// The one document of a file.
+pub(crate) fn read_value(file: &Path) -> Result<Value, Failure> {
+    let (name, text) = read(file)?;
+    let because = |line: usize, why: &str| Failure::because(format!("{name}:{line}: {why}"));
+    let documents = document::read(&text, name.ends_with(".json"))
+        .map_err(|error| because(error.line, &error.message))?;
+    match documents.as_slice() {
+        [document] => Ok(document.root.value()),
+        _ => Err(because(1, "is not one document")),
+    }
+}
+
+/// What is wrong with a text that this program has made: of errors and of warnings, by level.
+pub(crate) fn problems(text: &str, filter: Option<&str>) -> Vec<(Level, String)> {
+    let options = Options { filter: filter.map(str::to_owned), env: false, allow_unset: true };
+    let mut report = Report::default();
+    match document::read(text, false) {
+        Ok(documents) => check_file(&documents, &options, &mut report),
+        Err(error) => Code::Syntax.report_at((error.line, ""), error.message, &mut report),
+    }
+    report.problems()
 }
 
 /// A file's name and text.

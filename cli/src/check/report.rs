@@ -72,6 +72,18 @@ impl Report {
         self.findings.push(Finding { file, line, path, level, code, message });
     }
 
+    /// The errors and warnings, each once, with their paths.
+    pub(crate) fn problems(mut self) -> Vec<(Level, String)> {
+        self.findings.sort();
+        self.findings.dedup();
+        let worse = self.findings.into_iter().filter(|finding| finding.level > Level::Info);
+        let line = |finding: Finding| {
+            let Finding { path, level, code, message, .. } = finding;
+            (level, format!("{path}: [{code}] {message}"))
+        };
+        worse.map(line).collect()
+    }
+
     /// Tells all of it. With `is_strict` warnings are errors to the exit code.
     pub(crate) fn tell(
         mut self,

@@ -1,0 +1,353 @@
+//! From one short file to what people deploy: a complete Envoy bootstrap, or manifests.
+//!
+//! 1. The file says what is particular: listeners, upstreams, routes, filters in their order. What
+//!    every production proxy needs is here, with the time-outs and limits of Goa's production guide.
+//! 2. What is rendered has a comment wherever somebody will ask why.
+//! 3. Secrets stay references to the environment, and only those variables are handed to the VM.
+
+mod envoy;
+mod manifests;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::arguments::{RenderArguments, Target};
+use crate::check::{Level, problems, read_value};
+use crate::output::{self, Failure, Outcome};
+use envoy::envoy;
+use manifests::{envoy_gateway, istio};
+
+/// The file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct File {
+    /// What all of it is called.
+    pub(crate) name: String,
+    /// Where clients come in.
+    pub(crate) listeners: Vec<Listener>,
+    /// Where requests go, and what filters ask.
+    pub(crate) upstreams: Vec<Upstream>,
+    /// Which requests go where; default all to the first upstream.
+    #[serde(default)]
+    pub(crate) routes: Vec<Route>,
+    /// The filters, in their order, each an object of its name and its configuration.
+    pub(crate) filters: Vec<Map<String, Value>>,
+    /// The folder of the modules, for Envoy.
+    #[serde(default = "default_modules")]
+    pub(crate) modules: String,
+    /// The registry of the modules' images, `oci://…`, for manifests.
+    pub(crate) images: Option<String>,
+    /// The tag of the images.
+    #[serde(default = "default_version")]
+    pub(crate) version: String,
+    /// The guide's times.
+    #[serde(default)]
+    pub(crate) timeouts: Timeouts,
+    /// The guide's limits.
+    #[serde(default)]
+    pub(crate) limits: Limits,
+    /// Where the proxy is administered; never from outside.
+    #[serde(default = "default_admin")]
+    pub(crate) admin: String,
+    /// How many proxies are in front and add to `x-forwarded-for`.
+    #[serde(default)]
+    pub(crate) trusted_hops: u32,
+    /// What manifests are for.
+    #[serde(default)]
+    pub(crate) kubernetes: Kubernetes,
+}
+
+/// Where clients come in.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Listener {
+    /// Its name.
+    pub(crate) name: String,
+    /// `address:port`.
+    pub(crate) address: String,
+    /// Its certificate; none for plain HTTP.
+    pub(crate) tls: Option<Tls>,
+}
+
+/// A certificate and its key, as files.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tls {
+    /// The chain.
+    pub(crate) certificate: String,
+    /// The key.
+    pub(crate) key: String,
+}
+
+/// Where requests go.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Upstream {
+    /// The name of its cluster.
+    pub(crate) name: String,
+    /// `host:port`.
+    pub(crate) address: String,
+    /// Whether it is asked by TLS, its certificate checked.
+    #[serde(default)]
+    pub(crate) tls: bool,
+    /// Whether it speaks HTTP/2 without being asked (gRPC).
+    #[serde(default)]
+    pub(crate) http2: bool,
+    /// Where it says that it is well.
+    pub(crate) health: Option<String>,
+}
+
+/// Which requests go where.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Route {
+    /// What its path begins with.
+    pub(crate) prefix: String,
+    /// Where it goes.
+    pub(crate) upstream: String,
+    /// How long an answer may take, in place of `timeouts.response`; `0s` for streams.
+    pub(crate) timeout: Option<String>,
+}
+
+/// The guide's times.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Timeouts {
+    /// For the headers of a request.
+    pub(crate) request_headers: String,
+    /// For all of a request.
+    pub(crate) request: String,
+    /// For an answer.
+    pub(crate) response: String,
+    /// For a connection without a request.
+    pub(crate) idle: String,
+    /// For requests under way when it stops.
+    pub(crate) drain: String,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let text = str::to_owned;
+        Self {
+            request_headers: text("10s"),
+            request: text("30s"),
+            response: text("60s"),
+            idle: text("120s"),
+            drain: text("30s"),
+        }
+    }
+}
+
+/// The guide's limits.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Limits {
+    /// Kilobytes of headers.
+    pub(crate) headers_kb: u32,
+    /// How many headers.
+    pub(crate) headers: u32,
+    /// Connections of clients.
+    pub(crate) connections: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { headers_kb: 1024, headers: 100, connections: 10_000 }
+    }
+}
+
+/// What manifests are for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Kubernetes {
+    /// Their namespace.
+    pub(crate) namespace: String,
+    /// The labels of the gateway's pods (Istio).
+    pub(crate) selector: std::collections::BTreeMap<String, String>,
+    /// The name of the `Gateway` (Envoy Gateway).
+    pub(crate) gateway: String,
+}
+
+impl Default for Kubernetes {
+    fn default() -> Self {
+        Self {
+            namespace: "istio-system".into(),
+            selector: [("istio".to_owned(), "ingressgateway".to_owned())].into(),
+            gateway: "gateway".into(),
+        }
+    }
+}
+
+fn default_modules() -> String {
+    "dist".into()
+}
+
+fn default_version() -> String {
+    "0.1.0".into()
+}
+
+fn default_admin() -> String {
+    "127.0.0.1:9901".into()
+}
+
+/// A filter of the file.
+#[derive(Clone, Debug)]
+pub(crate) struct Filter<'a> {
+    /// Its name.
+    pub(crate) name: &'a str,
+    /// Its configuration.
+    pub(crate) config: &'a Value,
+}
+
+impl File {
+    /// The filters by name; what is wrong with the file.
+    pub(crate) fn filters(&self) -> Result<Vec<Filter<'_>>, String> {
+        let label = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if self.name.is_empty() || !self.name.bytes().all(label) {
+            return Err("name: is lower-case letters, digits and `-`".into());
+        }
+        if self.listeners.is_empty() || self.upstreams.is_empty() {
+            return Err("`listeners` and `upstreams` are not empty".into());
+        }
+        self.check_times()?;
+        let known = |name: &str| self.upstreams.iter().any(|upstream| upstream.name == name);
+        for (index, route) in self.routes.iter().enumerate() {
+            if !known(&route.upstream) {
+                return Err(format!(
+                    "routes[{index}].upstream: there is no upstream `{}`",
+                    route.upstream
+                ));
+            }
+            if !route.prefix.starts_with('/') {
+                return Err(format!("routes[{index}].prefix: begins with `/`"));
+            }
+        }
+        for (index, upstream) in self.upstreams.iter().enumerate() {
+            address(&upstream.address)
+                .map_err(|why| format!("upstreams[{index}].address: {why}"))?;
+        }
+        for (index, listener) in self.listeners.iter().enumerate() {
+            address(&listener.address)
+                .map_err(|why| format!("listeners[{index}].address: {why}"))?;
+        }
+        address(&self.admin).map_err(|why| format!("admin: {why}"))?;
+        let filter = |(index, filter): (usize, &'_ Map<String, Value>)| match filter.iter().next() {
+            Some(_) if filter.len() > 1 => {
+                Err(format!("filters[{index}]: is more than one filter"))
+            }
+            Some((name, config)) => Ok((name.as_str().to_owned(), config.clone())),
+            None => Err(format!("filters[{index}]: names no filter")),
+        };
+        self.filters.iter().enumerate().map(filter).collect::<Result<Vec<_>, _>>()?;
+        Ok(self
+            .filters
+            .iter()
+            .filter_map(|filter| filter.iter().next())
+            .map(|(name, config)| Filter { name, config })
+            .collect())
+    }
+
+    /// Envoy takes seconds alone.
+    fn check_times(&self) -> Result<(), String> {
+        let Timeouts { request_headers, request, response, idle, drain } = &self.timeouts;
+        let named = [
+            ("request_headers", request_headers),
+            ("request", request),
+            ("response", response),
+            ("idle", idle),
+            ("drain", drain),
+        ];
+        let named = named.map(|(name, time)| (format!("timeouts.{name}"), time));
+        let routes = self.routes.iter().enumerate();
+        let of_routes = routes.filter_map(|(index, route)| {
+            Some((format!("routes[{index}].timeout"), route.timeout.as_ref()?))
+        });
+        for (place, time) in named.into_iter().chain(of_routes) {
+            let seconds = time.strip_suffix('s').unwrap_or_default();
+            if seconds.is_empty() || !seconds.bytes().all(|byte| byte.is_ascii_digit()) {
+                return Err(format!("{place}: `{time}` is not a number of seconds such as `30s`"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The routes, or the one that there is without any.
+    fn routes(&self) -> Vec<Route> {
+        if !self.routes.is_empty() {
+            return self.routes.clone();
+        }
+        let upstream = self.upstreams.first().map(|upstream| upstream.name.clone());
+        vec![Route { prefix: "/".into(), upstream: upstream.unwrap_or_default(), timeout: None }]
+    }
+}
+
+/// The variables of the environment that a configuration refers to.
+fn variables(config: &Value) -> BTreeSet<String> {
+    match config {
+        Value::String(text) => text
+            .split("${")
+            .skip(1)
+            .filter_map(|rest| rest.split(['}', ':']).next())
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect(),
+        Value::Array(list) => list.iter().flat_map(variables).collect(),
+        Value::Object(object) => object.values().flat_map(variables).collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
+/// Host and port.
+fn address(text: &str) -> Result<(&str, u16), String> {
+    let wrong = || format!("`{text}` is not `host:port`");
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let port = port.parse().map_err(|_| wrong())?;
+    if host.is_empty() { Err(wrong()) } else { Ok((host, port)) }
+}
+
+/// Renders a file.
+pub(crate) fn run(arguments: &RenderArguments) -> Result<Outcome, Failure> {
+    let value = read_value(&arguments.file)?;
+    let file: File = match shared::config::interpret(value) {
+        Ok(file) => file,
+        Err(why) => {
+            output::complain(&why.to_string());
+            return Ok(Outcome::Unwell);
+        }
+    };
+    let rendered = match arguments.target {
+        Target::Envoy => envoy(&file),
+        Target::Istio => istio(&file),
+        Target::EnvoyGateway => envoy_gateway(&file),
+    };
+    match rendered {
+        Ok(text) => {
+            let (errors, warnings): (Vec<_>, Vec<_>) =
+                problems(&text, None).into_iter().partition(|(level, _)| *level == Level::Error);
+            warnings.iter().for_each(|(_, why)| output::note(why));
+            if !errors.is_empty() {
+                errors.iter().for_each(|(_, why)| output::complain(why));
+                return Ok(Outcome::Unwell);
+            }
+            output::print(text.as_bytes())?;
+            Ok(Outcome::Well)
+        }
+        Err(why) => {
+            output::complain(&why);
+            Ok(Outcome::Unwell)
+        }
+    }
+}
+
+/// A value as YAML.
+pub(crate) fn yaml_of(value: &Value) -> String {
+    let mut lines = yaml::Lines::default();
+    lines.value(0, value);
+    lines.finish()
+}

@@ -1,0 +1,143 @@
+//! `gatehouse policy` and `gatehouse render`, as they are run.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+/// Runs the program on a text, which it reads from its standard input.
+fn run(arguments: &[&str], text: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_gatehouse"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It may have ended at its arguments.
+    drop(child.stdin.take().unwrap().write_all(text.as_bytes()));
+    child.wait_with_output().unwrap()
+}
+
+#[track_caller]
+fn check(arguments: &[&str], text: &str, code: i32, said: &str) -> Output {
+    let output = run(arguments, text);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{errors}");
+    assert!(errors.contains(said), "{errors}");
+    output
+}
+
+fn yaml(output: &Output) -> Value {
+    serde_norway::from_slice(&output.stdout).unwrap()
+}
+
+/// The guide's example as Goa writes it, older or newer.
+fn document(is_newer: bool) -> String {
+    let mut document = json!({
+        "openapi": "3.0.3",
+        "security": [{"basic__": []}],
+        "paths": {
+            "/users": {"get": {"operationId": "users#list",
+                "security": [{"api_key_header_Authorization": []}]}},
+            "/users/public": {"get": {"operationId": "users#public"}},
+        },
+        "components": {"securitySchemes": {
+            "api_key_header_Authorization": {"type": "apiKey", "in": "header", "name": "Authorization"},
+        }},
+    });
+    if is_newer {
+        document["paths"]["/users/public"]["get"]["security"] = json!([]);
+    }
+    document.to_string()
+}
+
+#[test]
+fn a_policy_is_one_that_check_takes() {
+    let output = check(&["policy", "-", "--dialect", "goa"], &document(true), 0, "note");
+    let policy = yaml(&output);
+    assert_eq!(policy["services"][0]["methods"][1]["security"], "none");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let checked = run(&["check", "--strict", "-"], &text);
+    assert_eq!(checked.status.code(), Some(0), "{}", String::from_utf8_lossy(&checked.stdout));
+    let json = check(&["policy", "-", "--dialect", "goa", "--json"], &document(true), 0, "");
+    assert_eq!(serde_json::from_slice::<Value>(&json.stdout).unwrap(), policy);
+}
+
+#[test]
+fn what_is_ambiguous_is_refused_by_name_and_can_be_said() {
+    let old = document(false);
+    let refused =
+        check(&["policy", "-", "--dialect", "goa"], &old, 1, "say --public 'users#public'");
+    assert!(refused.stdout.is_empty());
+    let said = ["policy", "-", "--dialect", "goa", "--public", "users#public"];
+    let policy = yaml(&check(&said, &old, 0, ""));
+    assert_eq!(policy, yaml(&check(&["policy", "-", "--dialect", "goa"], &document(true), 0, "")));
+    check(&["policy", "-", "--dialect", "openapi"], &old, 1, "requires `basic__`");
+    check(&["policy", "-"], &old, 2, "--dialect");
+}
+
+#[test]
+fn what_the_filter_would_refuse_is_not_printed() {
+    let odd = document(true).replace("/users/public", "/users/..");
+    let refused = check(&["policy", "-", "--dialect", "goa"], &odd, 1, "is not a path pattern");
+    assert!(refused.stdout.is_empty());
+}
+
+#[test]
+fn what_is_no_document_is_an_error_and_no_panic() {
+    for text in ["", "{", "[]", "openapi: 3.0.3", "\u{0}", "a: b: c", "--- 1\n--- 2\n"] {
+        let output = run(&["policy", "-", "--dialect", "openapi"], text);
+        assert!(matches!(output.status.code(), Some(1 | 2)), "{text:?}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("error") && !said.contains("panicked"), "{text:?}: {said}");
+    }
+}
+
+const FILE: &str = r#"
+name: shop
+images: oci://registry.example/gatehouse
+listeners:
+  - { name: public, address: "127.0.0.1:8443" }
+upstreams:
+  - { name: users, address: "127.0.0.1:8080", health: /livez }
+filters:
+  - basic-auth:
+      users: [ { name: dave, password: "${DAVE_PASSWORD}" } ]
+"#;
+
+#[test]
+fn what_is_rendered_passes_check() {
+    for target in ["envoy", "istio", "envoy-gateway"] {
+        let output = check(&["render", "-", "--for", target], FILE, 0, "");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let checked = run(&["check", "--strict", "--allow-unset", "-"], &text);
+        let said = [checked.stdout, checked.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert_eq!(checked.status.code(), Some(0), "{target}: {said}{text}");
+        assert!(said.contains("1 configuration"), "{said}");
+    }
+}
+
+#[test]
+fn a_file_that_is_wrong_renders_nothing() {
+    let unknown = FILE.replace("listeners:", "listener:");
+    for (text, said) in [
+        (unknown.as_str(), "listener: unknown field"),
+        (&FILE.replace("name: dave", "name: dave, nam: x"), "unknown field `nam`"),
+        (&FILE.replace("127.0.0.1:8080", "127.0.0.1"), "upstreams[0].address"),
+        (&FILE.replace("name: shop", "name: [a]"), "name: invalid type"),
+    ] {
+        let output = check(&["render", "-", "--for", "envoy"], text, 1, said);
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_secret_in_the_file_is_warned_of() {
+    let plain = FILE.replace("${DAVE_PASSWORD}", "hunter2");
+    let output = check(&["render", "-", "--for", "envoy"], &plain, 0, "note");
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("hunter2"));
+}
