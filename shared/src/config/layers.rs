@@ -7,7 +7,8 @@
 //! 3. All places are read with the same code; a mistake in the configuration refuses it, a mistake
 //!    in metadata (which the proxy accepts unseen) refuses the requests it would apply to.
 //! 4. Only a filter's settings can be set anew. What makes the plugin (its users, its caches) is
-//!    set once, at the top level.
+//!    set once, at the top level. Where both have a field of one name, it is the plugin's there, and
+//!    a setting everywhere else: `providers` are described at the top, and named by a rule.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -96,8 +97,8 @@ impl<S: DeserializeOwned> Layers<S> {
         let rules = object.remove("rules");
         let fields = Fields { settings: settings_fields::<S>(), own: known };
         fields.check(&object, "")?;
-        let (written, rest): (Map<_, _>, Map<_, _>) =
-            object.into_iter().partition(|(name, _)| fields.settings.contains(&name.as_str()));
+        let (rest, written): (Map<_, _>, Map<_, _>) =
+            object.into_iter().partition(|(name, _)| known.contains(&name.as_str()));
         let top = Rc::new(scope(written.clone())?);
         let rules = parse_rules(rules, &written, &fields)?;
         let overrides = RefCell::default();
@@ -241,7 +242,8 @@ fn parse_rule<S: DeserializeOwned>(
     let Value::Object(mut object) = rule else { return Err(Invalid::at("", "not an object")) };
     let matcher = object.remove("match").ok_or_else(|| Invalid::at("", "missing field `match`"))?;
     let matcher = interpret(matcher).map_err(|error| error.within("match"))?;
-    if let Some(own) = object.keys().find(|name| fields.own.contains(&name.as_str())) {
+    let is_own = |name: &str| fields.own.contains(&name) && !fields.settings.contains(&name);
+    if let Some(own) = object.keys().find(|name| is_own(name)) {
         return Err(Invalid::at(own.as_str(), "is set once, at the top level, and not by a rule"));
     }
     Fields { settings: fields.settings.clone(), own: &[] }.check(&object, "")?;

@@ -57,6 +57,23 @@ fn two_rules() -> Layers<Settings> {
 }
 
 #[test]
+fn a_field_of_both_is_the_plugins_at_the_top_and_a_setting_elsewhere() {
+    #[derive(Debug, Deserialize)]
+    struct Named {
+        users: Option<Vec<String>>,
+    }
+    let config = json!({
+        "users": [{"name": "a"}],
+        "rules": [{"match": {"paths": ["/a"]}, "users": ["a"]}],
+    });
+    let Value::Object(object) = config else { panic!("an object") };
+    let (layers, rest) = Layers::<Named>::split("test", object, &["users"]).unwrap();
+    assert_eq!(Value::Object(rest), json!({"users": [{"name": "a"}]}));
+    let users: Vec<_> = layers.all().map(|(_, scope)| scope.settings.users.clone()).collect();
+    assert_eq!(users, [None, Some(vec!["a".to_owned()])]);
+}
+
+#[test]
 fn the_first_rule_that_matches_sets_what_it_names() {
     let layers = two_rules();
     for (path, expected) in [
