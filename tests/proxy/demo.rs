@@ -3,7 +3,7 @@
 use std::process::{Command, Output, Stdio};
 
 /// What it shows: each step's title and the statuses of its answers.
-const SHOWN: [(&str, &[u16]); 17] = [
+const SHOWN: [(&str, &[u16]); 21] = [
     ("1. Liveness", &[200]),
     ("2. Readiness and dependencies", &[200, 200]),
     ("3. The same in XML", &[200]),
@@ -19,8 +19,12 @@ const SHOWN: [(&str, &[u16]); 17] = [
     ("13. A key in the query", &[200]),
     ("14. Keys that are not good", &[401, 401, 401]),
     ("15. The database goes down", &[200, 503, 503, 200, 200, 200]),
-    ("16. Too many wrong passwords", &[401, 401, 401, 429, 429, 200]),
-    ("17. What was counted", &[]),
+    ("16. A policy: the service asks for a key", &[401, 401, 200]),
+    ("17. A method asks for a token", &[401, 200]),
+    ("18. A method is open", &[200, 200]),
+    ("19. What is not offered", &[404, 404, 400, 400]),
+    ("20. Too many wrong passwords", &[401, 401, 401, 429, 429, 200]),
+    ("21. What was counted", &[]),
 ];
 
 fn run() -> Output {

@@ -5,12 +5,13 @@ use tests::client::Response;
 use tests::upstream::Received;
 
 use crate::ask::Ask;
+use crate::guide;
 use crate::world::{FAILURES, INTERVAL, Outcome, WINDOW, World, must};
 
 type Step = fn(&World) -> Outcome;
 
 /// All of them. Later ones stand on earlier ones: the last counts what came before it.
-pub(crate) const STEPS: [(&str, Step); 17] = [
+pub(crate) const STEPS: [(&str, Step); 21] = [
     ("Liveness", liveness),
     ("Readiness and dependencies", readiness),
     ("The same in XML", xml),
@@ -26,6 +27,10 @@ pub(crate) const STEPS: [(&str, Step); 17] = [
     ("A key in the query", key_in_query),
     ("Keys that are not good", bad_keys),
     ("The database goes down", database_down),
+    ("A policy: the service asks for a key", guide::key_for_a_service),
+    ("A method asks for a token", guide::token_for_a_method),
+    ("A method is open", guide::open_method),
+    ("What is not offered", guide::not_offered),
     ("Too many wrong passwords", too_many),
     ("What was counted", counted),
 ];
@@ -244,7 +249,7 @@ fn counted(world: &World) -> Outcome {
     Ok(())
 }
 
-fn header(answer: &Response, name: &str, expected: &str) -> Outcome {
+pub(crate) fn header(answer: &Response, name: &str, expected: &str) -> Outcome {
     equal(name, &answer.header(name).as_deref(), &Some(expected))
 }
 
@@ -254,7 +259,7 @@ fn member(answer: &Response, name: &str, expected: &Value) -> Outcome {
     equal(&format!("`{name}` in the body"), &body[name], expected)
 }
 
-fn came(request: &Received, name: &str, expected: Option<&str>) -> Outcome {
+pub(crate) fn came(request: &Received, name: &str, expected: Option<&str>) -> Outcome {
     equal(&format!("{name} at the service"), &request.header(name).as_deref(), &expected)
 }
 
@@ -262,6 +267,10 @@ fn contains(answer: &Response, part: &str) -> Outcome {
     must(answer.text().contains(part), || format!("`{part}` is not in the body"))
 }
 
-fn equal<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> Outcome {
+pub(crate) fn equal<T: PartialEq + std::fmt::Debug>(
+    what: &str,
+    found: &T,
+    expected: &T,
+) -> Outcome {
     must(found == expected, || format!("{what}: {found:?}, not {expected:?}"))
 }
