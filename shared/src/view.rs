@@ -53,6 +53,40 @@ pub trait Host {
     fn share(&self, key: &str, value: &[u8], version: Version) -> Result<(), WriteFailure>;
 }
 
+/// No proxy: no question has an answer. For a look at a configuration apart from any proxy.
+#[derive(Clone, Copy, Debug)]
+pub struct NoHost;
+
+impl Host for NoHost {
+    fn now(&self) -> Result<Timestamp, Unreadable> {
+        Err(Unreadable)
+    }
+
+    fn random(&self, _bytes: &mut [u8]) -> Result<(), Unreadable> {
+        Err(Unreadable)
+    }
+
+    fn headers(&self, _map: Map) -> Result<Headers, Unreadable> {
+        Err(Unreadable)
+    }
+
+    fn header(&self, _map: Map, _name: &str) -> Result<Option<Vec<u8>>, Unreadable> {
+        Err(Unreadable)
+    }
+
+    fn property(&self, _path: &[&str]) -> Result<Option<Vec<u8>>, Unreadable> {
+        Err(Unreadable)
+    }
+
+    fn shared(&self, _key: &str) -> Result<(Vec<u8>, Version), Unreadable> {
+        Err(Unreadable)
+    }
+
+    fn share(&self, _key: &str, _value: &[u8], _version: Version) -> Result<(), WriteFailure> {
+        Err(WriteFailure::Refused)
+    }
+}
+
 /// A request, before it goes on.
 pub struct Request<'a> {
     host: &'a dyn Host,

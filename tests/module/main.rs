@@ -13,4 +13,5 @@ mod api_key_auth;
 mod basic_auth;
 mod health_shortcut;
 mod host_itself;
+mod jwt_auth;
 mod shape;

@@ -1,6 +1,7 @@
 //! Every configuration shown in a document runs.
 
 use std::fs;
+use std::net::TcpListener;
 
 use serde_json::{Value, json};
 use tests::client::Request;
@@ -14,9 +15,16 @@ fn start(name: &str, upstream: &Upstream) -> Envoy {
     let text = text
         .replace("port_value: 10000", "port_value: 0")
         .replace("port_value: 9901", "port_value: 0")
+        .replace("port_value: 10001", &format!("port_value: {}", free_port()))
         .replace("port_value: 8080", &format!("port_value: {}", upstream.address().port()))
         .replace("dist/", &format!("{}/dist/", top().display()));
     Envoy::of_yaml(&text, 2)
+}
+
+/// A port for what an example serves to itself, and so has to name twice.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
 }
 
 /// The configuration of a plugin runs: the module takes it as YAML and as JSON.
@@ -99,6 +107,33 @@ fn the_bootstrap_of_health_shortcut_runs() {
         assert!(std::time::Instant::now() < deadline, "{}", send("/healthz"));
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
+}
+
+#[test]
+fn the_bootstrap_of_jwt_auth_runs() {
+    let upstream = Upstream::start();
+    let envoy = start("jwt-auth", &upstream);
+    let text = fs::read_to_string(top().join("envoy/jwt-auth.yaml")).unwrap();
+    let tokens: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("#   eyJ")).collect();
+    let [alice, bob] = tokens.as_slice() else { panic!("{} tokens", tokens.len()) };
+    let with = |method: &str, token: &str| {
+        let request =
+            Request::new(method, "/").header("authorization", format!("Bearer eyJ{token}"));
+        request.send(envoy.address()).status
+    };
+    assert_eq!(Request::get("/").send(envoy.address()).status, 401);
+    assert_eq!(with("GET", alice), 200);
+    let got = upstream.last();
+    for (name, value) in
+        [("x-auth-subject", "alice"), ("x-auth-scopes", "api:read"), ("x-tenant", "7")]
+    {
+        assert_eq!(got.header(name).as_deref(), Some(value), "{name}");
+    }
+    assert_eq!(got.header("authorization"), None);
+    assert_eq!((with("POST", alice), with("POST", bob)), (403, 200));
+    assert_eq!(with("GET", alice.trim_end_matches(char::is_alphanumeric)), 401);
+    assert_eq!(Request::get("/public/x").send(envoy.address()).status, 200);
+    assert_eq!(upstream.count(), 3);
 }
 
 #[test]

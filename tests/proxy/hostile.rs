@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde_json::json;
 use tests::client::{Connection, Request};
 use tests::envoy::{Envoy, Setup};
-use tests::upstream::Upstream;
+use tests::tokens::{Key, claims, jwks, with};
+use tests::upstream::{Answer, Upstream};
 
 use crate::waiting::World;
 
@@ -129,6 +130,65 @@ fn api_key_cases() -> Vec<Case> {
     ]
 }
 
+/// Of a provider whose keys are fetched, which a token of an unknown key has fetched anew.
+fn jwt_cases() -> Vec<Case> {
+    let of = |others: serde_json::Value| {
+        Key::of("p256").sign("ES256", &with(claims("https://issuer", "shop"), &others))
+    };
+    let token = of(json!({}));
+    let (text, signature) = token.rsplit_once('.').unwrap();
+    let bearer =
+        |token: &[u8]| Request::get("/").header("authorization", [b"Bearer ", token].concat());
+    let good = || bearer(token.as_bytes());
+    let unknown = Key::of("p256-other").sign("ES256", &claims("https://issuer", "shop"));
+    let header = |length: usize| format!("{}.{text}.{signature}", "x".repeat(length));
+    let nested = (0..100).fold(json!(1), |inner, _| json!([inner]));
+    let nested = of(json!({"nested": nested}));
+    vec![
+        case("good", good(), 200, true),
+        case("good, never seen", bearer(of(json!({"jti": "1"})).as_bytes()), 200, true),
+        case("good, in the query", Request::get(&format!("/?t={token}&%zz")), 200, true),
+        case("nested", bearer(nested.as_bytes()), 200, true),
+        case("none", Request::get("/"), 401, false),
+        case("high bytes", good().header("x-high", high_bytes()), 200, true),
+        case("high bytes, refused", bearer(&high_bytes()), 401, false),
+        // Envoy makes one of two.
+        case("twice", good().header("authorization", "Bearer x"), 401, false),
+        case("in two places", Request::get("/?t=").header("authorization", "Bearer x"), 400, false),
+        case("empty", Request::get("/?t="), 401, false),
+        case("dots", bearer(&[b'.'; 10_000]), 401, false),
+        case("long", bearer(header(30_000).as_bytes()), 401, false),
+        case("four parts", bearer(header(10).as_bytes()), 401, false),
+        case("no signature", bearer(format!("{text}.").as_bytes()), 401, false),
+        case(
+            "another signature",
+            bearer(format!("{text}.{}", "A".repeat(86)).as_bytes()),
+            401,
+            false,
+        ),
+        case("unknown key", bearer(unknown.as_bytes()), 401, false),
+        case("expired", bearer(of(json!({"exp": 1})).as_bytes()), 401, false),
+        case("endless", bearer(of(json!({"exp": 1e300})).as_bytes()), 200, true),
+        case("before all time", bearer(of(json!({"exp": -1e300})).as_bytes()), 401, false),
+        case(
+            "connect",
+            Request::bare("CONNECT", b"x.example:443").header("host", "x.example:443"),
+            401,
+            false,
+        ),
+        case(
+            "body, allowed",
+            Request::new("POST", &format!("/?t={token}")).body(&[b'x'; 20_000]),
+            200,
+            true,
+        ),
+        case("body, refused", Request::new("POST", "/?t=x").body(&[b'x'; 20_000]), 401, false),
+        case("large, allowed", large(good()), 200, true),
+        case("large, refused", large(Request::get("/")), 401, false),
+        case("forged", good().header("x-auth-scopes", high_bytes()), 200, true),
+    ]
+}
+
 fn asking_cases() -> Vec<Case> {
     let ask = |whom: &str| Request::get("/").header("x-ask", whom);
     vec![
@@ -242,6 +302,43 @@ fn ten_thousand_hostile_requests_through_api_key_auth() {
         head.contains("api_key") || head.contains("acme key")
     });
     assert!(!kept, "a key went upstream");
+    assert_eq!(vms(&envoy), before);
+}
+
+#[test]
+fn ten_thousand_hostile_requests_through_jwt_auth() {
+    let (upstream, keys) = (Upstream::start(), jwks(&[Key::of("p256")]).to_string());
+    let provider = Upstream::answering(move |_| Answer::ok(&keys));
+    let config = json!({"providers": [{
+        "name": "main",
+        "issuer": "https://issuer",
+        "audiences": ["shop"],
+        "algorithms": ["ES256"],
+        "sources": [{"header": "authorization", "prefix": "Bearer"}, {"query": "t"}],
+        "jwks": {
+            "uri": "https://issuer/keys",
+            "cluster": "provider",
+            "refresh": "1s",
+            "refetch": "1s",
+        },
+    }]});
+    let envoy = Setup::new()
+        .filter("jwt-auth", config)
+        .upstream(&upstream)
+        .cluster("provider", Some(provider.address()))
+        .connection_manager(
+            json!({"upgrade_configs": [{"upgrade_type": "CONNECT"}], "max_request_headers_kb": 96}),
+        )
+        .workers(4)
+        .start();
+    let before = vms(&envoy);
+    let passed = send_all(&envoy, &jwt_cases(), 10_000);
+    assert_eq!(upstream.count(), passed);
+    let kept = upstream.received().iter().any(|got| {
+        let head = String::from_utf8_lossy(&got.head).into_owned();
+        head.contains("eyJ") || head.contains("t=")
+    });
+    assert!(!kept, "a token went upstream");
     assert_eq!(vms(&envoy), before);
 }
 

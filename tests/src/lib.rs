@@ -1,6 +1,7 @@
 //! What the tests, the demo and the benchmarks stand on: the real Envoy ([`envoy`]), a real
-//! upstream ([`upstream`]), a client that can send anything ([`client`]), and a small host of our
-//! own for the built modules ([`host`]), which can fail in every way.
+//! upstream ([`upstream`]), a client that can send anything ([`client`]), tokens of any kind
+//! ([`tokens`]), and a small host of our own for the built modules ([`host`]), which can fail in
+//! every way.
 
 // All of this serves tests: what goes wrong is to be loud.
 #![allow(
@@ -19,4 +20,5 @@ pub mod envoy;
 #[cfg(feature = "host")]
 pub mod host;
 pub mod modules;
+pub mod tokens;
 pub mod upstream;

@@ -107,7 +107,7 @@ pub(crate) struct JwksConfig {
     pub(crate) timeout: Option<Period>,
     /// How old it may be while it cannot be fetched; default a day.
     pub(crate) max_stale: Option<Period>,
-    /// How long after a fetch a key that is not known may cause another; default ten seconds.
+    /// How long after a key that is not known has caused a fetch another may; default ten seconds.
     pub(crate) refetch: Option<Period>,
 }
 

@@ -76,6 +76,8 @@ impl Plugin for JwtAuth {
             provider.keyring.poll(shared::store::Store::new(birth.host));
             providers.push(provider);
         }
+        let sources = Sources::all(providers.iter().map(|provider| &provider.sources));
+        check_sources(&sources, &providers)?;
         for (place, scope) in layers.all() {
             check(&scope.settings, &providers).map_err(|error| error.within(&place))?;
         }
@@ -86,7 +88,7 @@ impl Plugin for JwtAuth {
         let by = if crypto.is_of_host() { "the proxy" } else { "this module" };
         log::info!("{}: signatures are checked by {by}", Self::NAME);
         Ok(Self {
-            sources: Sources::all(providers.iter().map(|provider| &provider.sources)),
+            sources,
             claim_headers: providers.iter().flat_map(Provider::claim_headers).cloned().collect(),
             providers,
             verified: Verified::configured(birth.secret, &config.verified_cache),
@@ -147,6 +149,18 @@ fn call_id(provider: u32, step: Step) -> u32 {
 fn call_of(id: u32) -> (usize, Step) {
     let step = if id.is_multiple_of(2) { Step::First } else { Step::Second };
     (usize::try_from(id >> 1).unwrap_or(usize::MAX), step)
+}
+
+/// A provider that takes `authorization` whole would take the scheme of another for its token.
+fn check_sources(all: &Sources, providers: &[Provider]) -> Result<(), Invalid> {
+    let is_kept = |scheme: &str| all.schemes().any(|kept| kept.eq_ignore_ascii_case(scheme));
+    match providers.iter().position(|provider| !provider.sources.schemes().all(is_kept)) {
+        Some(index) => Err(Invalid::at(
+            format!("providers[{index}].sources"),
+            "another provider takes `authorization` whole, with any scheme",
+        )),
+        None => Ok(()),
+    }
 }
 
 fn check(settings: &Settings, providers: &[Provider]) -> Result<(), Invalid> {
@@ -354,7 +368,7 @@ impl Provider {
             Lookup::Keys(..) if !self.keyring.is_remote() => return Err(No::UnknownKey),
             Lookup::Keys(..) => {}
             Lookup::Wait => return Ok(None),
-            Lookup::None => return Err(No::NoKeys),
+            Lookup::None => return Err(No::Keyless),
         }
         if !*refetched {
             *refetched = true;

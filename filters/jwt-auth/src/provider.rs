@@ -74,8 +74,11 @@ impl Provider {
             (Some(jwks), None) => {
                 keys(jwks, &config.algorithms, birth).map_err(|error| error.within("jwks"))?
             }
-            (None, Some(discovery)) => discovered(discovery, &config.issuer, birth)
-                .map_err(|error| error.within("discovery"))?,
+            (None, Some(discovery)) => {
+                check_issuer(&config.issuer).map_err(|why| Invalid::at("issuer", why))?;
+                discovered(discovery, &config.issuer, birth)
+                    .map_err(|error| error.within("discovery"))?
+            }
             _ => return Err(Invalid::at("", "has either `jwks` or `discovery`")),
         };
         let is_hs = |algorithm: &Algorithm| algorithm.family() == Family::Symmetric;
@@ -305,16 +308,24 @@ fn keys(
     }
 }
 
+/// OpenID Connect Discovery, 4: an address without a query, so that something can stand behind it.
+fn check_issuer(issuer: &str) -> Result<(), String> {
+    Url::parse(issuer)?;
+    if issuer.contains('?') {
+        return Err(format!("`{issuer}` has a query, behind which there is no document"));
+    }
+    Ok(())
+}
+
 fn discovered(
     config: DiscoveryConfig,
     issuer: &str,
     birth: &Birth<'_>,
 ) -> Result<Keyring, Invalid> {
     let DiscoveryConfig { cluster, jwks_cluster, refresh, timeout, max_stale, refetch } = config;
-    Url::parse(issuer).map_err(|why| Invalid::at("", why))?;
+    let cluster = named(cluster, "cluster")?;
     let keys_cluster = named(jwks_cluster.unwrap_or_else(|| cluster.clone()), "jwks_cluster")?;
-    let discovery =
-        Discovery { issuer: issuer.to_owned(), cluster: named(cluster, "cluster")?, keys_cluster };
+    let discovery = Discovery { issuer: issuer.to_owned(), cluster, keys_cluster };
     Ok(remote(Place::Discovered(discovery), times(refresh, timeout, max_stale, refetch)?, birth))
 }
 
@@ -336,8 +347,9 @@ fn times(
     max_stale: Option<Period>,
     refetch: Option<Period>,
 ) -> Result<Times, Invalid> {
-    let or =
-        |period: Option<Period>, secs| period.map_or(Duration::from_secs(secs), Period::duration);
+    let or = |period: Option<Period>, secs| {
+        period.map_or_else(|| Duration::from_secs(secs), Period::duration)
+    };
     let times = Times {
         refresh: or(refresh, 600),
         timeout: or(timeout, 5),

@@ -31,7 +31,7 @@ pub(crate) enum No {
     /// The signature is not its key's.
     Signature,
     /// There are no keys to check it with.
-    NoKeys,
+    Keyless,
     /// It is good, but not for this.
     Scope {
         /// For what it would have to be.
@@ -67,7 +67,7 @@ impl No {
                 return Refusal::bad_request("repeated")
                     .with_header("www-authenticate", challenge(r#", error="invalid_request""#));
             }
-            Self::NoKeys => return Refusal::unavailable("no_keys"),
+            Self::Keyless => return Refusal::unavailable("no_keys"),
             Self::NotAllowed => return Refusal::forbidden("not_allowed"),
             Self::Scope { asked } => {
                 let more = format!(r#", error="insufficient_scope", scope={}"#, quoted(&asked));

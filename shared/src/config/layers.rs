@@ -6,7 +6,9 @@
 //! 2. What no rule names falls to the top level. Nothing is open because a rule was added.
 //! 3. All places are read with the same code; a mistake in the configuration refuses it, a mistake
 //!    in metadata (which the proxy accepts unseen) refuses the requests it would apply to.
-//! 4. Only a filter's settings can be set anew. What makes the plugin (its users, its caches) is
+//! 4. `route_overrides: false`, at the top level, leaves metadata unread: who may write a route may
+//!    change nothing then, and two calls to the proxy at every request are saved.
+//! 5. Only a filter's settings can be set anew. What makes the plugin (its users, its caches) is
 //!    set once, at the top level. Where both have a field of one name, it is the plugin's there, and
 //!    a setting everywhere else: `providers` are described at the top, and named by a rule.
 
@@ -63,6 +65,7 @@ pub struct Layers<S> {
     top: Rc<Scope<S>>,
     written: Map<String, Value>,
     rules: Vec<Rule<S>>,
+    reads_metadata: bool,
     overrides: RefCell<Overrides<S>>,
 }
 
@@ -83,6 +86,9 @@ struct Override {
     route: Vec<u8>,
 }
 
+/// The field that says whether metadata is read.
+const ROUTE_OVERRIDES: &str = "route_overrides";
+
 /// Metadata comes from the proxy's configuration, so there are as many kinds as routes.
 const MOST_OVERRIDES: usize = 1024;
 
@@ -95,6 +101,11 @@ impl<S: DeserializeOwned> Layers<S> {
         known: &[&str],
     ) -> Result<(Self, Map<String, Value>), Invalid> {
         let rules = object.remove("rules");
+        let reads_metadata = match object.remove(ROUTE_OVERRIDES) {
+            None => true,
+            Some(Value::Bool(reads)) => reads,
+            Some(_) => return Err(Invalid::at(ROUTE_OVERRIDES, "is neither `true` nor `false`")),
+        };
         let fields = Fields { settings: settings_fields::<S>(), own: known };
         fields.check(&object, "")?;
         let (rest, written): (Map<_, _>, Map<_, _>) =
@@ -102,12 +113,15 @@ impl<S: DeserializeOwned> Layers<S> {
         let top = Rc::new(scope(written.clone())?);
         let rules = parse_rules(rules, &written, &fields)?;
         let overrides = RefCell::default();
-        Ok((Self { filter, top, written, rules, overrides }, rest))
+        Ok((Self { filter, top, written, rules, reads_metadata, overrides }, rest))
     }
 
     /// The settings for a request, or how it is refused where there are none to be had.
     pub fn scope(&self, request: &Request<'_>) -> Result<Rc<Scope<S>>, Refusal> {
         let rule = self.rule(request).map_err(|BadPath| Refusal::ambiguous_path())?;
+        if !self.reads_metadata {
+            return Ok(self.of_rule(rule));
+        }
         let route = request.property(&["xds", "route_metadata"]).unwrap_or_default();
         let virtual_host = request.property(&["xds", "virtual_host_metadata"]).unwrap_or_default();
         if route.is_empty() && virtual_host.is_empty() {

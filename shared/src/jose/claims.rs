@@ -161,6 +161,10 @@ impl Expected {
         if claims.text("iss") != Some(&self.issuer) {
             return Err(Unexpected::Issuer);
         }
+        // RFC 7519, 4.1.2: a subject is a text.
+        if claims.0.get("sub").is_some_and(|subject| !subject.is_string()) {
+            return Err(Unexpected::Claim);
+        }
         self.check_audience(claims)?;
         let expires = self.check_times(claims, seconds(now))?;
         self.check_required(claims)?;
@@ -173,17 +177,12 @@ impl Expected {
     }
 
     fn check_kind(&self, kind: Option<&str>) -> Result<(), Unexpected> {
-        let short = kind.map(|kind| match kind.split_at_checked(12) {
-            Some((media, rest)) if media.eq_ignore_ascii_case("application/") => rest,
-            _ => kind,
-        });
-        let fits = match (&self.kinds, short) {
+        let is = |kind: &str, known: &str| short(kind).eq_ignore_ascii_case(short(known));
+        let fits = match (&self.kinds, kind) {
             (None, None) => true,
-            (None, Some(kind)) => {
-                ["jwt", "at+jwt"].iter().any(|known| known.eq_ignore_ascii_case(kind))
-            }
+            (None, Some(kind)) => ["jwt", "at+jwt"].iter().any(|known| is(kind, known)),
             (Some(_), None) => false,
-            (Some(kinds), Some(kind)) => kinds.iter().any(|known| known.eq_ignore_ascii_case(kind)),
+            (Some(kinds), Some(kind)) => kinds.iter().any(|known| is(kind, known)),
         };
         if fits { Ok(()) } else { Err(Unexpected::Kind) }
     }
@@ -230,6 +229,14 @@ impl Expected {
     fn check_required(&self, claims: &Claims) -> Result<(), Unexpected> {
         let fits = self.required.iter().all(|(path, values)| claims.has(path, values));
         if fits { Ok(()) } else { Err(Unexpected::Claim) }
+    }
+}
+
+/// A media type without `application/` (RFC 7515, 4.1.9).
+fn short(kind: &str) -> &str {
+    match kind.split_at_checked(12) {
+        Some((media, rest)) if media.eq_ignore_ascii_case("application/") => rest,
+        _ => kind,
     }
 }
 

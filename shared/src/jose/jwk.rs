@@ -248,11 +248,11 @@ fn rsa(key: &Map<String, Value>) -> Result<Parts, String> {
     if !(2048..=4096).contains(&bits) {
         return Err(format!("has {bits} bits; an RSA key has 2048 to 4096"));
     }
-    let public = rsa::RsaPublicKey::new(number(&n), number(&e))
-        .map_err(|_| "has an exponent that no RSA key has")?;
     if n.last().is_none_or(|last| last & 1 == 0) {
         return Err("has an even modulus".into());
     }
+    let public = rsa::RsaPublicKey::new(number(&n), number(&e))
+        .map_err(|_| "has an exponent that no RSA key has")?;
     let material = Material::Library(DecodingKey::from_rsa_raw_components(&n, &e));
     let der = public.to_public_key_der().map_err(|_| "cannot be written down")?.into_vec();
     Ok(Parts { family: Family::Rsa, material, public: der, signature_len: public.size() })

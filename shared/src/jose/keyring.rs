@@ -4,7 +4,7 @@
 //!    which set is the newest. Whoever replaces it by compare-and-swap fetches; the others read what
 //!    it publishes in a second slot.
 //! 2. Keys are fetched before the first request needs them, then every `refresh`, and when a token
-//!    names a key that is not known, at most once in `refetch`.
+//!    names a key that is not known, at most once in `refetch`, however lately they were fetched.
 //! 3. A fetch that fails is tried again after a second, then two, then four, at most every half
 //!    minute. Until then the last good set serves, for `max_stale` from when it was fetched.
 //! 4. A set that does not parse never replaces one that does. Redirects are not followed.
@@ -54,6 +54,8 @@ struct Fetched {
 struct State {
     /// When the last fetch began.
     tried: Timestamp,
+    /// When an unknown key last caused one.
+    asked: Timestamp,
     /// Until when nobody else begins one.
     taken_until: Timestamp,
     /// Whether it is under way.
@@ -229,8 +231,9 @@ impl Fetched {
             if !state.is_due(now, want, &self.remote) {
                 return Change::Keep((state, false));
             }
-            let state =
-                State { tried: now, taken_until: now.after(longest), under_way: true, ..state };
+            let asked = if want == Want::Unknown { now } else { state.asked };
+            let taken_until = now.after(longest);
+            let state = State { tried: now, asked, taken_until, under_way: true, ..state };
             Change::Replace(state.write(), (state, true))
         });
         let (state, is_ours) = outcome.ok()?;
@@ -256,12 +259,13 @@ impl Fetched {
         }
         let (keys, faults) = KeySet::of_provider(body)?;
         let generation = hash(body);
+        // Whatever this worker knew: the slot may hold a set whose fetch was not concluded.
+        let bytes = [&generation.to_le_bytes(), body].concat();
+        let publish = |known: &[u8]| {
+            if known == bytes { Change::Keep(()) } else { Change::Replace(bytes.clone(), ()) }
+        };
+        store.update(&self.keys_slot, publish).map_err(|_| "the proxy does not keep the keys")?;
         if generation != self.generation {
-            let bytes = [&generation.to_le_bytes(), body].concat();
-            let publish = |_: &[u8]| Change::Replace(bytes.clone(), ());
-            store
-                .update(&self.keys_slot, publish)
-                .map_err(|_| "the proxy does not keep the keys")?;
             self.keys = Some(Rc::new(keys));
             self.generation = generation;
         }
@@ -295,7 +299,7 @@ impl Fetched {
 }
 
 impl State {
-    const LEN: usize = 8 * 4 + 4 + 1;
+    const LEN: usize = 8 * 5 + 4 + 1;
 
     fn is_under_way(&self, now: Timestamp) -> bool {
         self.under_way && now < self.taken_until && self.tried <= now
@@ -306,19 +310,20 @@ impl State {
         let is_taken = now < self.taken_until && self.tried <= now;
         let is_old =
             self.generation == 0 || self.fetched > now || now.since(self.fetched) >= remote.refresh;
-        let is_late = self.tried > now || now.since(self.tried) >= remote.refetch;
+        let is_late = self.asked > now || now.since(self.asked) >= remote.refetch;
         !is_taken && (is_old || want == Want::Unknown && is_late)
     }
 
     fn parse(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; Self::LEN] = bytes.try_into().ok()?;
-        let (times, rest) = bytes.split_first_chunk::<32>()?;
+        let (times, rest) = bytes.split_first_chunk::<40>()?;
         let (times, _) = times.as_chunks::<8>();
-        let [tried, taken_until, fetched, generation] = times else { return None };
+        let [tried, asked, taken_until, fetched, generation] = times else { return None };
         let (failures, under_way) = rest.split_first_chunk::<4>()?;
         let time = |bytes: &[u8; 8]| Timestamp::from_nanos(u64::from_le_bytes(*bytes));
         Some(Self {
             tried: time(tried),
+            asked: time(asked),
             taken_until: time(taken_until),
             under_way: under_way == [1],
             failures: u32::from_le_bytes(*failures),
@@ -328,7 +333,7 @@ impl State {
     }
 
     fn write(&self) -> Vec<u8> {
-        let times = [self.tried, self.taken_until, self.fetched].map(Timestamp::nanos);
+        let times = [self.tried, self.asked, self.taken_until, self.fetched].map(Timestamp::nanos);
         let mut bytes: Vec<u8> = times.iter().flat_map(|time| time.to_le_bytes()).collect();
         bytes.extend_from_slice(&self.generation.to_le_bytes());
         bytes.extend_from_slice(&self.failures.to_le_bytes());
@@ -350,7 +355,7 @@ fn body<'a>(answer: &Answer<'a>) -> Result<&'a [u8], String> {
 
 /// A number for a text, never zero. Nobody gains by another text of the same number: the texts are
 /// the provider's and the configuration's.
-fn hash(text: &[u8]) -> u64 {
+pub(super) fn hash(text: &[u8]) -> u64 {
     let mut hasher = SipHasher24::new_with_key(b"gatehouse's keys");
     hasher.write(text);
     hasher.finish().max(1)

@@ -52,7 +52,12 @@ impl Verifier<Vec<u8>> for Check {
 impl Check {
     /// RFC 8017, 8.1.2 and 8.2.2; the salt of PSS as long as the hash (RFC 7518, 3.5).
     fn rsa(&self, n: &[u8], e: &[u8], text: &[u8], signature: &[u8]) -> Option<bool> {
-        let key = RsaPublicKey::new(BigUint::from_bytes_be(n), BigUint::from_bytes_be(e)).ok()?;
+        let n = BigUint::from_bytes_be(n);
+        // RFC 8017, 5.2.2: a signature has one spelling. The library checks it for PKCS #1 alone.
+        if BigUint::from_bytes_be(signature) >= n {
+            return None;
+        }
+        let key = RsaPublicKey::new(n, BigUint::from_bytes_be(e)).ok()?;
         let (sha256, sha384, sha512) =
             (|| Sha256::digest(text), || Sha384::digest(text), || Sha512::digest(text));
         let outcome = match self.algorithm {

@@ -57,7 +57,7 @@ pub struct Remote {
     pub timeout: Duration,
     /// How old they may be where they cannot be fetched again.
     pub max_stale: Duration,
-    /// How long after a fetch an unknown key may cause another.
+    /// How long after an unknown key has caused a fetch another may.
     pub refetch: Duration,
 }
 
@@ -134,12 +134,14 @@ impl Remote {
         self.timeout.saturating_mul(calls).saturating_add(Duration::from_secs(1))
     }
 
-    /// What tells the slots of one provider from another's.
+    /// What tells the slots of one provider from another's. No part has a line break unescaped.
     pub(super) fn name(&self) -> String {
         match &self.place {
-            Place::At { url, cluster } => format!("{cluster}/{}{}", url.authority, url.path),
-            Place::Discovered(discovery) => {
-                format!("{}/{}/{}", discovery.cluster, discovery.keys_cluster, discovery.issuer)
+            Place::At { url, cluster } => {
+                format!("keys\n{cluster:?}\n{}\n{}", url.authority, url.path)
+            }
+            Place::Discovered(Discovery { issuer, cluster, keys_cluster }) => {
+                format!("document\n{cluster:?}\n{keys_cluster:?}\n{issuer}")
             }
         }
     }

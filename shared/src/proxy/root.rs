@@ -205,9 +205,15 @@ impl<P: Plugin> Root for Rooted<P> {
         let step = with_answer(ended, |answer| {
             if let Err(error) = imports::set_effective_context(stream) {
                 log::error!("{}: the proxy does not know the stream of a call: {error:?}", P::NAME);
+                return None;
             }
-            instance.on_answer(&mut state.run, answer, &request, &mut state.effects)
+            Some(instance.on_answer(&mut state.run, answer, &request, &mut state.effects))
         });
+        let Some(step) = step else {
+            // Whatever is done now would be done to another stream. This one is held for good.
+            state.answered = true;
+            return;
+        };
         let room = self.held.len() < MOST_HELD;
         let action = act(stream, instance, state, step, &request, calls, room);
         let (started, held) = (state.effects.take_calls(), state.held);
@@ -256,7 +262,10 @@ impl<P: Plugin> Rooted<P> {
         for stream in std::mem::take(&mut self.held) {
             let Some(state) = self.streams.get_mut(&stream) else { continue };
             if let Err(error) = imports::set_effective_context(stream) {
+                // Whatever is done now would be done to another stream.
                 log::error!("{}: the proxy does not know a held stream: {error:?}", P::NAME);
+                self.held.push(stream);
+                continue;
             }
             state.held = false;
             let request = Request::new(&Live);

@@ -110,6 +110,16 @@ fn metadata_goes_over_rules_and_the_route_over_the_virtual_host() {
 }
 
 #[test]
+fn metadata_is_not_read_where_the_top_level_says_so() {
+    let layers = layers(json!({"realm": "top", "route_overrides": false})).unwrap();
+    let proxy = Proxy::with_request(&[(":path", "/a")]);
+    for nonsense in [metadata(&json!({"mode": "off"})), vec![0xff]] {
+        proxy.set_property(&["xds", "route_metadata"], &nonsense);
+        assert_eq!(scope_of(&layers, &proxy).unwrap().0, Mode::Enforce);
+    }
+}
+
+#[test]
 fn metadata_for_others_changes_nothing() {
     let proxy = Proxy::with_request(&[(":path", "/a")]);
     proxy.set_property(&["xds", "route_metadata"], b"\x0a\x07\x0a\x05istio");
@@ -151,6 +161,7 @@ fn mistakes_are_refused_with_their_path() {
         json!({"mode": "of"}),
         "mode: unknown variant `of`, expected one of `enforce`, `shadow`, `off`",
     );
+    refuse(json!({"route_overrides": "no"}), "route_overrides: is neither `true` nor `false`");
     refuse(json!({"rules": []}), "rules: not a list of at least one rule");
     refuse(json!({"rules": [{}]}), "rules[0]: missing field `match`");
     refuse(json!({"rules": [5]}), "rules[0]: not an object");

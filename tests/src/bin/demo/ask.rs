@@ -9,7 +9,7 @@ use tests::client::Request;
 pub(crate) struct Ask {
     target: &'static str,
     credentials: Option<&'static str>,
-    headers: Vec<(&'static str, &'static [u8])>,
+    headers: Vec<(&'static str, Vec<u8>)>,
 }
 
 impl Ask {
@@ -24,9 +24,14 @@ impl Ask {
         self
     }
 
+    /// With a token.
+    pub(crate) fn with_token(self, token: &str) -> Self {
+        self.header("authorization", format!("Bearer {token}"))
+    }
+
     /// With one more header, its value any bytes.
-    pub(crate) fn header(mut self, name: &'static str, value: &'static [u8]) -> Self {
-        self.headers.push((name, value));
+    pub(crate) fn header(mut self, name: &'static str, value: impl AsRef<[u8]>) -> Self {
+        self.headers.push((name, value.as_ref().to_vec()));
         self
     }
 

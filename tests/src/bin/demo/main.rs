@@ -12,6 +12,7 @@
 mod ask;
 mod guide;
 mod steps;
+mod tokens;
 mod world;
 
 use std::io::{IsTerminal, stdin, stdout};

@@ -6,12 +6,13 @@ use tests::upstream::Received;
 
 use crate::ask::Ask;
 use crate::guide;
+use crate::tokens;
 use crate::world::{FAILURES, INTERVAL, Outcome, WINDOW, World, must};
 
 type Step = fn(&World) -> Outcome;
 
 /// All of them. Later ones stand on earlier ones: the last counts what came before it.
-pub(crate) const STEPS: [(&str, Step); 21] = [
+pub(crate) const STEPS: [(&str, Step); 25] = [
     ("Liveness", liveness),
     ("Readiness and dependencies", readiness),
     ("The same in XML", xml),
@@ -26,7 +27,12 @@ pub(crate) const STEPS: [(&str, Step); 21] = [
     ("An API key", api_key),
     ("A key in the query", key_in_query),
     ("Keys that are not good", bad_keys),
+    ("A token", tokens::good),
+    ("Tokens that are not good", tokens::bad),
+    ("A token for something else", tokens::of_another_scope),
     ("The database goes down", database_down),
+    // Not right after the start: keys are not fetched more often than once in a second.
+    ("The provider of the tokens has a new key", tokens::rotation),
     ("A policy: the service asks for a key", guide::key_for_a_service),
     ("A method asks for a token", guide::token_for_a_method),
     ("A method is open", guide::open_method),
@@ -234,6 +240,12 @@ fn counted(world: &World) -> Outcome {
         ("api-key-auth.refused.reason.missing", 1),
         ("api-key-auth.refused.reason.expired", 1),
         ("api-key-auth.refused.reason.repeated", 1),
+        ("jwt-auth.allowed.by.signature", 3),
+        ("jwt-auth.refused.reason.missing", 1),
+        ("jwt-auth.refused.reason.expired", 1),
+        ("jwt-auth.refused.reason.signature", 1),
+        ("jwt-auth.refused.reason.insufficient_scope", 1),
+        ("jwt-auth.keys.fetch.ok", 2),
         ("health-shortcut.answered_2xx.report.liveness", 2),
     ] {
         equal(name, &world.envoy.counted(name), &expected)?;

@@ -12,6 +12,7 @@ use tests::upstream::{Answer, Received, Upstream};
 
 use crate::ask::Ask;
 use crate::guide;
+use crate::tokens;
 
 /// What is wrong, where something is.
 pub(crate) type Outcome<T = ()> = Result<T, String>;
@@ -43,12 +44,15 @@ pub(crate) struct World {
     /// To where requests go that are let through.
     pub(crate) service: Upstream,
     database: Upstream,
+    /// The provider of tokens.
+    issuer: Upstream,
     colour: bool,
 }
 
 impl World {
     pub(crate) fn start(colour: bool) -> Self {
         let (service, database) = (Upstream::answering(say_what_came), database());
+        let issuer = tokens::issuer();
         let envoy = Setup::new()
             .filter("health-shortcut", probes())
             .filter("basic-auth", users())
@@ -61,18 +65,20 @@ impl World {
                 plugin["vm_config"]["environment_variables"] =
                     json!({"key_values": {"ACME_KEY": "acme-demo-key"}});
             })
+            .filter("jwt-auth", tokens::config())
             .upstream(&service)
             .cluster("database", Some(database.address()))
+            .cluster("issuer", Some(issuer.address()))
             .workers(2)
             .start();
         let guide = guide::start(&service);
-        Self { envoy, guide, service, database, colour }
+        Self { envoy, guide, service, database, issuer, colour }
     }
 
     pub(crate) fn addresses(&self) -> String {
         format!(
             "Envoy is at http://{}, its administration at http://{}.\n\
-             Behind it are a service and a database; every password is `demo`.",
+             Behind it are a service, a database and a provider of tokens; every password is `demo`.",
             self.envoy.address(),
             self.envoy.admin()
         )
@@ -91,6 +97,11 @@ impl World {
     /// Tells the database to go `/down` or to come `/up`.
     pub(crate) fn tell_database(&self, what: &'static str) -> Outcome {
         self.ask_at(self.database.address(), &Ask::get(what), 200).map(drop)
+    }
+
+    /// Tells the provider of tokens to `/rotate` its keys.
+    pub(crate) fn tell_issuer(&self, what: &'static str) -> Outcome {
+        self.ask_at(self.issuer.address(), &Ask::get(what), 200).map(drop)
     }
 
     fn ask_at(&self, to: SocketAddr, ask: &Ask, status: u16) -> Outcome<Response> {
@@ -133,6 +144,10 @@ impl World {
             ),
             format!(
                 "curl -i -H 'x-api-key: acme-demo-key' http://{envoy}/reports    # not /orders"
+            ),
+            format!(
+                "curl -i -H 'authorization: Bearer {}' http://{envoy}/invoices",
+                tokens::for_an_hour()
             ),
             format!("curl -i http://{envoy}/public/prices    # open to everybody"),
             format!(
@@ -195,7 +210,7 @@ fn users() -> Value {
             "window": format!("{WINDOW}s"),
             "by": "address_and_user",
         },
-        "rules": [{"match": {"paths": ["/public/**", "/reports/**"]}, "mode": "off"}],
+        "rules": [{"match": {"paths": ["/public/**", "/reports/**", "/invoices/**"]}, "mode": "off"}],
     })
 }
 

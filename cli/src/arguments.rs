@@ -1,0 +1,189 @@
+//! The command line.
+
+use std::num::NonZeroU8;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// Checks configurations of Gatehouse's filters, makes secrets, drains an Envoy.
+#[derive(Debug, Parser)]
+#[command(name = "gatehouse", version, arg_required_else_help = true, after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  gatehouse check --strict envoy.yaml          before a proxy has it
+  gatehouse hash --user alice                  a line for htpasswd
+  gatehouse keygen --api-key                   an API key, and what to configure of it
+  gatehouse drain --admin 127.0.0.1:9901       ends an Envoy without ending its requests
+  gatehouse completions bash > /etc/bash_completion.d/gatehouse
+
+Exit codes: 0 all is well, 1 it is not, 2 it could not be found out.";
+
+/// One of the things that the program does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Finds what is wrong with a configuration before a proxy has it.
+    Check(CheckArguments),
+    /// Hashes a password for basic-auth, or an API key for api-key-auth.
+    Hash(HashArguments),
+    /// Makes a random key.
+    Keygen(KeygenArguments),
+    /// Ends an Envoy without ending its requests.
+    Drain(DrainArguments),
+    /// Prints what makes a shell complete this program's arguments.
+    #[command(
+        after_help = "Example:\n  gatehouse completions bash > /etc/bash_completion.d/gatehouse"
+    )]
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+}
+
+/// Finds what is wrong with a configuration before a proxy has it.
+///
+/// Reads an Envoy bootstrap, an xDS resource, an Istio WasmPlugin or EnvoyFilter, an Envoy Gateway
+/// EnvoyExtensionPolicy, or the configuration of one filter; YAML or JSON. Every configuration of a
+/// filter goes through the code that the module runs.
+#[derive(Debug, Args)]
+#[command(after_help = CHECK_EXAMPLES)]
+pub(crate) struct CheckArguments {
+    /// The files; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// The files are configurations of this filter; else a first comment line `# NAME` says so.
+    #[arg(long, value_name = "NAME", value_parser = crate::check::names())]
+    pub(crate) filter: Option<String>,
+    /// Takes what proxies take from their environment (host_env_keys) from this program's.
+    #[arg(long)]
+    pub(crate) env: bool,
+    /// An environment variable without a value is no error; what depends on it is checked with a
+    /// stand-in.
+    #[arg(long)]
+    pub(crate) allow_unset: bool,
+    /// Fails on warnings too.
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Prints one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  gatehouse check envoy.yaml
+  DAVE_PASSWORD=x gatehouse check --env --strict envoy.yaml
+  gatehouse check --allow-unset istio/*.yaml
+  gatehouse check --filter jwt-auth config.json
+  kubectl get wasmplugins -A -o yaml | gatehouse check --allow-unset -
+
+Each line is FILE:LINE: PATH: LEVEL[CODE]: MESSAGE. Exit codes: 0 no error (with --strict no warning
+either), 1 some, 2 a file cannot be read or an argument is wrong.";
+
+/// Hashes a password for basic-auth, or an API key for api-key-auth.
+///
+/// The secret is asked for on a terminal, without echo, or is the first line of standard input.
+#[derive(Debug, Args)]
+#[command(after_help = HASH_EXAMPLES)]
+pub(crate) struct HashArguments {
+    /// bcrypt, the default: slow on graphics cards too.
+    #[arg(long, group = "kind")]
+    pub(crate) bcrypt: bool,
+    /// SHA-512 crypt.
+    #[arg(long, group = "kind")]
+    pub(crate) sha512: bool,
+    /// The SHA-256 of an API key, for the `sha256` of api-key-auth.
+    #[arg(long, group = "kind", conflicts_with = "user")]
+    pub(crate) key: bool,
+    /// The cost of bcrypt: each more doubles the time, which a worker of the proxy stands still for.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(4..=14),
+        conflicts_with_all = ["sha512", "key"])]
+    pub(crate) cost: u32,
+    /// Prints `USER:HASH`, a line for htpasswd.
+    #[arg(long)]
+    pub(crate) user: Option<String>,
+}
+
+const HASH_EXAMPLES: &str = "\
+Examples:
+  gatehouse hash --user alice >> users.htpasswd
+  gatehouse hash --sha512 < password.txt
+  printf %s \"$KEY\" | gatehouse hash --key";
+
+/// Makes a random key.
+#[derive(Debug, Args)]
+#[command(after_help = KEYGEN_EXAMPLES)]
+pub(crate) struct KeygenArguments {
+    /// How many random bytes the key is made of.
+    #[arg(long, default_value = "32", value_parser = parse_bytes)]
+    pub(crate) bytes: NonZeroU8,
+    /// An API key that can be recognised by its beginning, and its SHA-256 to configure.
+    #[arg(long)]
+    pub(crate) api_key: bool,
+    /// What an API key begins with, before `_`.
+    #[arg(long, default_value = "gatehouse", requires = "api_key", value_parser = parse_prefix)]
+    pub(crate) prefix: String,
+}
+
+const KEYGEN_EXAMPLES: &str = "\
+Examples:
+  gatehouse keygen                             32 random bytes in base64url
+  gatehouse keygen --api-key --prefix acme     acme_… and the sha256 for api-key-auth";
+
+fn parse_bytes(text: &str) -> Result<NonZeroU8, String> {
+    let bytes: NonZeroU8 = text.parse().map_err(|_| "is not a number from 16 to 255".to_owned())?;
+    if bytes.get() < 16 {
+        return Err("less than 16 bytes can be guessed".to_owned());
+    }
+    Ok(bytes)
+}
+
+fn parse_prefix(text: &str) -> Result<String, String> {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    if (1..=32).contains(&text.len()) && text.bytes().all(is_plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("is not 1 to 32 lower-case letters and digits".to_owned())
+    }
+}
+
+/// Ends an Envoy without ending its requests.
+///
+/// Envoy ends at once at SIGTERM, its requests with it. This asks it at its administration to fail its
+/// health checks and to close connections as they fall idle, waits until nothing is under way, and then
+/// lets it end. Made for a container's preStop hook.
+#[derive(Debug, Args)]
+#[command(after_help = DRAIN_EXAMPLES)]
+pub(crate) struct DrainArguments {
+    /// The address of Envoy's administration.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9901")]
+    pub(crate) admin: String,
+    /// How long to wait at most.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_time)]
+    pub(crate) wait: Duration,
+    /// How long nothing may have been asked before idle connections are no reason to wait.
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_time)]
+    pub(crate) quiet: Duration,
+    /// Lets Envoy run on, drained.
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+const DRAIN_EXAMPLES: &str = "\
+Examples:
+  gatehouse drain
+  gatehouse drain --admin 127.0.0.1:9901 --wait 45s --keep
+
+Exit codes: 0 drained, 1 the time was over before (Envoy ends all the same, but for --keep), 2 Envoy
+could not be asked.";
+
+fn parse_time(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "is not a time such as `500ms` or `30s`".to_owned())
+}

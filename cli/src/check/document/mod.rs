@@ -1,0 +1,191 @@
+//! Text to a tree that knows its lines: YAML or JSON.
+//!
+//! 1. A text that begins with `{` or `[` and is JSON is read as JSON; everything else as YAML, of which
+//!    there may be several documents in a file.
+//! 2. Words are what Envoy and Kubernetes take them for: `off`, `yes` and the like are no texts unless
+//!    they are quoted (YAML 1.1).
+//! 3. A member that comes twice is kept, for the check to complain of.
+//! 4. No text takes more than so much memory or stack, whatever it says: [`MOST_NODES`],
+//!    [`DEEPEST`].
+
+mod at;
+mod json;
+mod words;
+mod yaml;
+
+use serde_json::{Map, Number, Value};
+
+pub(crate) use at::{At, join};
+
+/// How many values a file may have, those that aliases stand for among them.
+const MOST_NODES: usize = 1_000_000;
+/// How deep they may stand in one another.
+const DEEPEST: usize = 200;
+
+/// One document of a file.
+pub(crate) struct Document {
+    /// What it says.
+    pub(crate) root: Node,
+    /// The first line of the comment before it, without `#`.
+    pub(crate) comment: Option<String>,
+}
+
+/// A value, and the line on which it begins.
+#[derive(Clone)]
+pub(crate) struct Node {
+    pub(crate) line: usize,
+    pub(crate) kind: Kind,
+}
+
+/// What kinds of value there are.
+#[derive(Clone)]
+pub(crate) enum Kind {
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(Text),
+    List(Vec<Node>),
+    Object(Vec<Member>),
+}
+
+/// A text, and how its own lines relate to those of the file.
+#[derive(Clone)]
+pub(crate) struct Text {
+    pub(crate) text: String,
+    /// Whether each line of it is a line of the file.
+    pub(crate) is_literal: bool,
+}
+
+/// A member of an object.
+#[derive(Clone)]
+pub(crate) struct Member {
+    pub(crate) name: String,
+    /// The line of the name.
+    pub(crate) line: usize,
+    pub(crate) node: Node,
+}
+
+/// Why a text is neither YAML nor JSON.
+#[derive(Debug)]
+pub(crate) struct Syntax {
+    pub(crate) line: usize,
+    pub(crate) message: String,
+}
+
+/// Reads a file.
+pub(crate) fn read(text: &str, is_json: bool) -> Result<Vec<Document>, Syntax> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let roots = match text.trim_start().starts_with(['{', '[']).then(|| json::read(text)) {
+        Some(Ok(root)) => vec![root],
+        Some(Err(error)) if is_json => return Err(error),
+        // An object in YAML's own spelling.
+        _ => yaml::read(text)?,
+    };
+    // No document at all is one that says nothing.
+    let nothing = roots.is_empty().then_some(Node { line: 1, kind: Kind::Null });
+    let document = |root: Node| Document { comment: comment_before(text, root.line), root };
+    Ok(roots.into_iter().chain(nothing).map(document).collect())
+}
+
+/// The topmost line of the comment that ends before `line`.
+fn comment_before(text: &str, line: usize) -> Option<String> {
+    let before: Vec<_> = text.lines().take(line.saturating_sub(1)).map(str::trim).collect();
+    let is_comment = |line: &&str| line.is_empty() || line.starts_with('#');
+    let comments = before.into_iter().rev().take_while(is_comment);
+    let first = comments.filter(|line| !line.is_empty()).last()?;
+    Some(first.trim_start_matches('#').trim().to_owned())
+}
+
+impl Node {
+    /// The JSON text within a text, its lines those of the file.
+    pub(crate) fn read_within(line: usize, text: &Text) -> Result<Self, Syntax> {
+        // The parser has a literal begin where it is no longer empty.
+        let empty = text.text.lines().take_while(|line| line.trim().is_empty()).count();
+        let ahead = empty.saturating_add(1);
+        let shift = |inner: usize| match text.is_literal {
+            true => line.saturating_add(inner).saturating_sub(ahead),
+            false => line,
+        };
+        if text.text.trim().is_empty() {
+            return Ok(Self { line, kind: Kind::Null });
+        }
+        let mut node = json::read(&text.text)
+            .map_err(|error| Syntax { line: shift(error.line), message: error.message })?;
+        node.move_lines(&shift);
+        Ok(node)
+    }
+
+    fn move_lines(&mut self, shift: &impl Fn(usize) -> usize) {
+        self.line = shift(self.line);
+        match &mut self.kind {
+            Kind::List(items) => items.iter_mut().for_each(|item| item.move_lines(shift)),
+            Kind::Object(members) => {
+                for member in members {
+                    member.line = shift(member.line);
+                    member.node.move_lines(shift);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The value without its lines.
+    pub(crate) fn value(&self) -> Value {
+        match &self.kind {
+            Kind::Null => Value::Null,
+            Kind::Bool(value) => Value::Bool(*value),
+            Kind::Number(number) => Value::Number(number.clone()),
+            Kind::Text(text) => Value::String(text.text.clone()),
+            Kind::List(items) => items.iter().map(Self::value).collect(),
+            Kind::Object(members) => {
+                let members =
+                    members.iter().map(|member| (member.name.clone(), member.node.value()));
+                Value::Object(members.collect::<Map<_, _>>())
+            }
+        }
+    }
+
+    /// The line of what a path leads to, or of what is nearest to it.
+    pub(crate) fn locate(&self, path: &str) -> usize {
+        let (mut node, mut line, mut rest) = (self, self.line, path);
+        while let Some((next, at, behind)) = node.step(rest) {
+            (node, line, rest) = (next, at, behind);
+        }
+        line
+    }
+
+    /// Goes by the first part of a path. A name may hold dots: the longest that fits is meant.
+    fn step<'p>(&self, path: &'p str) -> Option<(&Self, usize, &'p str)> {
+        let path = path.strip_prefix('.').unwrap_or(path);
+        match &self.kind {
+            Kind::Object(members) => {
+                let fitting = members.iter().filter_map(|member| {
+                    let rest = path.strip_prefix(member.name.as_str())?;
+                    let ends = rest.is_empty() || rest.starts_with(['.', '[']);
+                    (ends && !path.is_empty()).then_some((&member.node, member.line, rest))
+                });
+                fitting.min_by_key(|(_, _, rest)| rest.len())
+            }
+            Kind::List(items) => {
+                let (index, rest) = path.strip_prefix('[')?.split_once(']')?;
+                let item = items.get(index.parse::<usize>().ok()?)?;
+                Some((item, item.line, rest))
+            }
+            _ => None,
+        }
+    }
+
+    /// How many values there are in it, itself among them.
+    fn size(&self) -> usize {
+        match &self.kind {
+            Kind::List(items) => items.iter().map(Self::size).fold(1, usize::saturating_add),
+            Kind::Object(members) => {
+                members.iter().map(|member| member.node.size()).fold(1, usize::saturating_add)
+            }
+            _ => 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! YAML with its lines.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
+
+use super::{DEEPEST, Kind, MOST_NODES, Member, Node, Syntax, Text, words};
+
+/// Reads a stream of documents.
+pub(super) fn read(text: &str) -> Result<Vec<Node>, Syntax> {
+    let mut builder = Builder::default();
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.map_err(|error| Syntax {
+            line: error.marker().line(),
+            message: format!("not valid YAML: {}", error.info()),
+        })?;
+        let line = span.start.line();
+        builder.take(event, line).map_err(|message| Syntax { line, message })?;
+    }
+    Ok(builder.documents)
+}
+
+#[derive(Default)]
+struct Builder {
+    documents: Vec<Node>,
+    open: Vec<Open>,
+    anchors: HashMap<usize, Rc<Node>>,
+    nodes: usize,
+}
+
+/// A list or an object of which more is to come.
+struct Open {
+    line: usize,
+    anchor: usize,
+    inner: Inner,
+}
+
+enum Inner {
+    List(Vec<Node>),
+    Object(Vec<Member>, Option<Name>),
+}
+
+/// The name of a member whose value is to come.
+struct Name {
+    name: String,
+    line: usize,
+    /// Envoy leaves out members that are tagged `!ignore`.
+    is_ignored: bool,
+}
+
+impl Builder {
+    fn take(&mut self, event: Event<'_>, line: usize) -> Result<(), String> {
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let is_ignored = tag.as_ref().is_some_and(|tag| tag.suffix == "ignore");
+                // A name is a text, whatever its word stands for elsewhere: `y` of a key (RFC 7518).
+                let style = if self.awaits_name() { ScalarStyle::DoubleQuoted } else { style };
+                let kind = scalar(text.into_owned(), style, tag.as_deref());
+                self.put(Node { line, kind }, anchor, is_ignored)
+            }
+            Event::SequenceStart(anchor, _) => self.open(line, anchor, Inner::List(Vec::new())),
+            Event::MappingStart(anchor, _) => {
+                self.open(line, anchor, Inner::Object(Vec::new(), None))
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                let Some(Open { line, anchor, inner }) = self.open.pop() else { return Ok(()) };
+                let kind = match inner {
+                    Inner::List(items) => Kind::List(items),
+                    Inner::Object(members, _) => Kind::Object(members),
+                };
+                self.put(Node { line, kind }, anchor, false)
+            }
+            Event::Alias(anchor) => {
+                let node = self.anchors.get(&anchor).ok_or("an alias to what is not complete")?;
+                let node = Rc::clone(node);
+                self.count(node.size())?;
+                self.put(Node { line, kind: node.kind.clone() }, 0, false)
+            }
+            Event::DocumentEnd => {
+                self.anchors.clear();
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn open(&mut self, line: usize, anchor: usize, inner: Inner) -> Result<(), String> {
+        if self.open.len() >= DEEPEST {
+            return Err("nested too deeply".to_owned());
+        }
+        self.open.push(Open { line, anchor, inner });
+        Ok(())
+    }
+
+    fn awaits_name(&self) -> bool {
+        matches!(self.open.last(), Some(Open { inner: Inner::Object(_, None), .. }))
+    }
+
+    fn count(&mut self, nodes: usize) -> Result<(), String> {
+        self.nodes = self.nodes.saturating_add(nodes);
+        if self.nodes > MOST_NODES {
+            return Err(format!("more than {MOST_NODES} values, aliases among them"));
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, node: Node, anchor: usize, is_ignored: bool) -> Result<(), String> {
+        self.count(1)?;
+        if anchor > 0 {
+            self.anchors.insert(anchor, Rc::new(node.clone()));
+        }
+        match self.open.last_mut().map(|open| &mut open.inner) {
+            None => self.documents.push(node),
+            Some(Inner::List(items)) => items.push(node),
+            Some(Inner::Object(members, name)) => match name.take() {
+                Some(Name { is_ignored: true, .. }) => {}
+                Some(Name { name, line, .. }) => members.push(Member { name, line, node }),
+                None => *name = Some(Name { line: node.line, name: name_of(node)?, is_ignored }),
+            },
+        }
+        Ok(())
+    }
+}
+
+fn scalar(text: String, style: ScalarStyle, tag: Option<&Tag>) -> Kind {
+    let is_text = tag.is_some_and(|tag| !tag.is_yaml_core_schema() || tag.suffix == "str");
+    if style == ScalarStyle::Plain && !is_text {
+        return words::read(&text);
+    }
+    Kind::Text(Text { text, is_literal: style == ScalarStyle::Literal })
+}
+
+fn name_of(node: Node) -> Result<String, String> {
+    match node.kind {
+        Kind::Text(text) => Ok(text.text),
+        _ => Err("a name that is no text".to_owned()),
+    }
+}

@@ -1,0 +1,124 @@
+//! The filters that there are, and the code that reads their configurations.
+
+use access_policy::AccessPolicy;
+use api_key_auth::ApiKeyAuth;
+use basic_auth::BasicAuth;
+use health_shortcut::HealthShortcut;
+use jwt_auth::JwtAuth;
+use shared::config::{Environment, Invalid};
+use shared::driver::Instance;
+use shared::filter::{Birth, Plugin};
+use shared::time::Timestamp;
+use shared::view::NoHost;
+
+/// A filter.
+pub(super) struct Known {
+    pub(super) name: &'static str,
+    pub(super) role: Role,
+    /// Reads a configuration, or says what is wrong with it; `None` for filters that are planned.
+    pub(super) check: Option<Check>,
+}
+
+/// What reads a configuration: its text, the variables, the plugin's name.
+type Check = fn(&[u8], &Environment, &str) -> Result<(), Invalid>;
+
+/// What a filter is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Says who it is.
+    Authenticator,
+    /// Says who may.
+    Policy,
+    /// Says how much.
+    Limit,
+    /// None of these: nothing is open without it.
+    Other,
+}
+
+impl Role {
+    /// Whether requests are refused by it that must not pass without it.
+    pub(super) fn is_guard(self) -> bool {
+        self != Self::Other
+    }
+}
+
+static KNOWN: [Known; 10] = [
+    built::<ApiKeyAuth>(Role::Authenticator),
+    built::<BasicAuth>(Role::Authenticator),
+    built::<JwtAuth>(Role::Authenticator),
+    planned("oauth2-login", Role::Authenticator),
+    planned("token-introspection", Role::Authenticator),
+    built::<AccessPolicy>(Role::Policy),
+    planned("rate-limit", Role::Limit),
+    built::<HealthShortcut>(Role::Other),
+    planned("trace-context", Role::Other),
+    planned("telemetry", Role::Other),
+];
+
+const fn built<P: Plugin>(role: Role) -> Known {
+    Known { name: P::NAME, role, check: Some(check::<P>) }
+}
+
+const fn planned(name: &'static str, role: Role) -> Known {
+    Known { name, role, check: None }
+}
+
+/// What the module does at its birth, with no proxy to ask.
+fn check<P: Plugin>(text: &[u8], environment: &Environment, name: &str) -> Result<(), Invalid> {
+    let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    let now = Timestamp::from_secs(since.as_secs());
+    let birth = Birth { name, secret: [0; 16], now, host: &NoHost };
+    Instance::<P>::configure(text, environment, &birth).map(drop)
+}
+
+/// The filter of this name.
+pub(super) fn find(name: &str) -> Option<&'static Known> {
+    KNOWN.iter().find(|known| known.name == name)
+}
+
+/// The filter whose module this is: a file, a URL or an image.
+pub(super) fn of_module(module: &str) -> Option<&'static Known> {
+    find(stem(module))
+}
+
+/// Whether a module holds all filters: the plugin's root id then says which is meant.
+pub(super) fn is_bundle(module: &str) -> bool {
+    stem(module) == "gatehouse"
+}
+
+/// Whether the name of a module, or of its folder, says that it is one of ours.
+pub(super) fn is_ours(module: &str) -> bool {
+    module.contains("gatehouse")
+}
+
+/// `basic-auth` of `dist/basic-auth.wasm` and of `oci://registry.example/gatehouse/basic-auth:0.1.0`.
+fn stem(module: &str) -> &str {
+    let name = module.rsplit('/').next().unwrap_or_default();
+    let name = name.split(['@', ':', '?', '#']).next().unwrap_or_default();
+    name.strip_suffix(".wasm").unwrap_or(name)
+}
+
+/// The names of the filters whose configurations can be checked.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    KNOWN.iter().filter(|known| known.check.is_some()).map(|known| known.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_known_by_its_module() {
+        for module in [
+            "dist/basic-auth.wasm",
+            "/etc/envoy/basic-auth.wasm",
+            "oci://registry.example:5000/gatehouse/basic-auth:0.1.0",
+            "oci://registry.example/basic-auth@sha256:abc",
+            "https://example.com/basic-auth.wasm?x=1",
+        ] {
+            assert_eq!(of_module(module).map(|known| known.name), Some("basic-auth"), "{module}");
+        }
+        assert!(of_module("dist/other.wasm").is_none());
+        assert!(is_bundle("dist/gatehouse.wasm") && !is_bundle("gatehouse/x.wasm"));
+    }
+}

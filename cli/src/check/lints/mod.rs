@@ -1,0 +1,129 @@
+//! What a proxy would take and nobody can have meant.
+
+pub(super) mod chain;
+pub(super) mod connection;
+pub(super) mod secrets;
+pub(super) mod settings;
+
+use std::collections::HashSet;
+
+use super::document::{At, join};
+use super::report::{Level, Report};
+
+/// What can be found. The README says what each means, and what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Code {
+    Syntax,
+    Empty,
+    UnknownDocument,
+    NoFilter,
+    DuplicateField,
+    UnknownFilter,
+    UnknownOverride,
+    NotChecked,
+    Config,
+    UnsetVariable,
+    UndeclaredVariable,
+    StandIn,
+    FailsOpen,
+    Disabled,
+    ModeOfAll,
+    OnFailureAllow,
+    DeferWithoutPolicy,
+    DeferMaybeWithoutPolicy,
+    PolicyOrder,
+    MissingAuthenticator,
+    MaybeMissingAuthenticator,
+    UpgradeBypass,
+    UnknownCluster,
+    PlainSecret,
+    DefaultSecret,
+    NormalizePath,
+    MergeSlashes,
+    EscapedSlashes,
+    HostPort,
+    RemoteAddress,
+    RequestTimeout,
+    RequestHeadersTimeout,
+    StreamIdleTimeout,
+    StopIteration,
+}
+
+impl Code {
+    const fn parts(self) -> (Level, &'static str) {
+        use Level::{Error, Info, Warning};
+        match self {
+            Self::Syntax => (Error, "syntax"),
+            Self::Empty => (Error, "empty"),
+            Self::UnknownDocument => (Error, "unknown-document"),
+            Self::NoFilter => (Info, "no-filter"),
+            Self::DuplicateField => (Error, "duplicate-field"),
+            Self::UnknownFilter => (Warning, "unknown-filter"),
+            Self::UnknownOverride => (Warning, "unknown-override"),
+            Self::NotChecked => (Warning, "not-checked"),
+            Self::Config => (Error, "config"),
+            Self::UnsetVariable => (Error, "unset-variable"),
+            Self::UndeclaredVariable => (Error, "undeclared-variable"),
+            Self::StandIn => (Info, "stand-in"),
+            Self::FailsOpen => (Error, "fails-open"),
+            Self::Disabled => (Warning, "disabled"),
+            Self::ModeOfAll => (Warning, "mode-of-all"),
+            Self::OnFailureAllow => (Warning, "on-failure-allow"),
+            Self::DeferWithoutPolicy => (Error, "defer-without-policy"),
+            Self::DeferMaybeWithoutPolicy => (Warning, "defer-without-policy"),
+            Self::PolicyOrder => (Error, "policy-order"),
+            Self::MissingAuthenticator => (Error, "missing-authenticator"),
+            Self::MaybeMissingAuthenticator => (Warning, "missing-authenticator"),
+            Self::UpgradeBypass => (Error, "upgrade-bypass"),
+            Self::UnknownCluster => (Error, "unknown-cluster"),
+            Self::PlainSecret => (Warning, "plain-secret"),
+            Self::DefaultSecret => (Info, "default-secret"),
+            Self::NormalizePath => (Warning, "normalize-path"),
+            Self::MergeSlashes => (Warning, "merge-slashes"),
+            Self::EscapedSlashes => (Warning, "escaped-slashes"),
+            Self::HostPort => (Warning, "host-port"),
+            Self::RemoteAddress => (Warning, "remote-address"),
+            Self::RequestTimeout => (Warning, "request-timeout"),
+            Self::RequestHeadersTimeout => (Warning, "request-headers-timeout"),
+            Self::StreamIdleTimeout => (Warning, "stream-idle-timeout"),
+            Self::StopIteration => (Info, "stop-iteration"),
+        }
+    }
+
+    /// Reports it of a place.
+    pub(super) fn report(self, at: &At<'_>, message: impl Into<String>, report: &mut Report) {
+        self.report_at((at.line, &at.path), message, report);
+    }
+
+    /// Reports it of a line and a path.
+    pub(super) fn report_at(
+        self,
+        place: (usize, &str),
+        message: impl Into<String>,
+        report: &mut Report,
+    ) {
+        report.add(place, self.parts(), message);
+    }
+
+    /// Reports it of a place in a configuration, which may be a document within the document.
+    pub(super) fn report_in(
+        self,
+        prefix: &str,
+        at: &At<'_>,
+        message: impl Into<String>,
+        report: &mut Report,
+    ) {
+        let path = join(prefix, &at.path);
+        self.report_at((at.line, &path), message, report);
+    }
+}
+
+/// Members that come twice: parsers disagree on which of them counts.
+pub(super) fn duplicates(all: &[At<'_>], report: &mut Report) {
+    for at in all {
+        let mut names = HashSet::new();
+        for member in at.members().iter().filter(|member| !names.insert(member.name)) {
+            Code::DuplicateField.report(member, "comes twice", report);
+        }
+    }
+}

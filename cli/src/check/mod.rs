@@ -1,0 +1,209 @@
+//! `gatehouse check`: what is wrong with a configuration, before a proxy has it.
+//!
+//! 1. A document is an Envoy bootstrap or resource, a Kubernetes manifest, or a filter's configuration
+//!    alone: `--filter`, or a first comment line that says `# NAME`.
+//! 2. Every configuration of a filter is read by the code that the module runs, with the variables
+//!    that the document, and with `--env` this program's environment, gives it.
+//! 3. What is legal and likely not meant is reported too: [`lints`].
+//! 4. A finding has a file, a line, a path, a level and a code. An error is exit code 1, with
+//!    `--strict` so is a warning; a file that cannot be read is 2.
+
+mod config;
+mod document;
+mod envoy;
+mod known;
+mod kubernetes;
+mod lints;
+mod report;
+mod site;
+mod variables;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use clap::builder::PossibleValuesParser;
+
+use crate::arguments::CheckArguments;
+use crate::output::{Failure, Outcome};
+use document::{At, Document};
+use kubernetes::Placed;
+use lints::{Code, chain, connection, secrets, settings};
+use report::Report;
+use site::{Config, Site, Variables};
+
+/// The largest file that is read, in bytes.
+const LARGEST: u64 = 32 << 20;
+
+/// What the findings depend on, apart from the files.
+#[derive(Debug)]
+struct Options {
+    filter: Option<String>,
+    env: bool,
+    allow_unset: bool,
+}
+
+/// The filters whose configurations can be checked by themselves.
+pub(crate) fn names() -> PossibleValuesParser {
+    known::names().collect::<Vec<_>>().into()
+}
+
+/// Checks the files of the command line.
+pub(crate) fn run(arguments: &CheckArguments) -> Result<Outcome, Failure> {
+    let options = Options {
+        filter: arguments.filter.clone(),
+        env: arguments.env,
+        allow_unset: arguments.allow_unset,
+    };
+    let mut report = Report::default();
+    let texts: Vec<(String, String)> =
+        arguments.files.iter().map(|file| read(file)).collect::<Result<_, _>>()?;
+    for (name, text) in &texts {
+        report.file.clone_from(name);
+        match document::read(text, name.ends_with(".json")) {
+            Ok(documents) => check_file(&documents, &options, &mut report),
+            Err(error) => Code::Syntax.report_at((error.line, ""), error.message, &mut report),
+        }
+    }
+    report.tell(texts.len(), arguments.strict, arguments.json)
+}
+
+/// A file's name and text.
+fn read(file: &Path) -> Result<(String, String), Failure> {
+    let is_stdin = file == Path::new("-");
+    let name = if is_stdin { "stdin".to_owned() } else { file.display().to_string() };
+    let because = |error: io::Error| Failure::because(format!("{name}: {error}"));
+    let mut bytes = Vec::new();
+    let source: Box<dyn Read> =
+        if is_stdin { Box::new(io::stdin()) } else { Box::new(File::open(file).map_err(because)?) };
+    source.take(LARGEST.saturating_add(1)).read_to_end(&mut bytes).map_err(because)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > LARGEST {
+        return Err(Failure::because(format!("{name}: larger than {} MiB", LARGEST >> 20)));
+    }
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Failure::because(format!("{name}: is not text in UTF-8")))?;
+    Ok((name, text))
+}
+
+fn check_file(documents: &[Document], options: &Options, report: &mut Report) {
+    if documents.iter().all(|document| matches!(document.root.kind, document::Kind::Null))
+        && options.filter.is_none()
+    {
+        return Code::Empty.report_at((1, ""), "there is nothing in it", report);
+    }
+    let mut placed = Vec::new();
+    for document in documents {
+        check_document(document, options, &mut placed, report);
+    }
+    check_placed(placed, options, report);
+}
+
+fn check_document<'a>(
+    document: &'a Document,
+    options: &Options,
+    placed: &mut Vec<Placed<'a>>,
+    report: &mut Report,
+) {
+    let top = At::top(&document.root);
+    let all = top.all();
+    lints::duplicates(&all, report);
+    let named = options.filter.as_deref();
+    if let (None, Some(objects)) = (named, kubernetes::objects(&top)) {
+        for object in objects {
+            if kubernetes::is_patch(&object) {
+                check_envoy(&object, &object.all(), options, report);
+            } else {
+                placed.extend(kubernetes::sites(&object, report));
+            }
+        }
+        return;
+    }
+    if named.is_none() && envoy::is_envoy(&top) {
+        return check_envoy(&top, &all, options, report);
+    }
+    let said =
+        document.comment.as_deref().and_then(|comment| comment.split([' ', ',', ':']).next());
+    let Some(known) = named.or(said).and_then(known::find) else {
+        if matches!(document.root.kind, document::Kind::Null) {
+            return;
+        }
+        let message = "neither Envoy's nor a manifest; if it is a filter's configuration, say which with --filter or a first line `# NAME`";
+        return Code::UnknownDocument.report(&top, message, report);
+    };
+    let site = Site {
+        known,
+        name: known.name.to_owned(),
+        place: top.clone(),
+        config: Config::Tree(top),
+        environment: Variables::default(),
+    };
+    check_site(&site, options, report);
+}
+
+/// A bootstrap, a resource or a patch.
+fn check_envoy<'a>(top: &At<'a>, all: &[At<'a>], options: &Options, report: &mut Report) {
+    let sites = envoy::sites(all, report);
+    settings::overrides(all, report);
+    if sites.is_empty() {
+        return Code::NoFilter.report(top, "holds no filter of Gatehouse", report);
+    }
+    let clusters = settings::clusters(top);
+    for site in &sites {
+        check_site(site, options, report);
+        if let Some(clusters) = &clusters {
+            settings::cluster_names(site, clusters, report);
+        }
+    }
+    for manager in envoy::managers(all) {
+        let entries = manager.filters.iter();
+        let entries = entries.filter_map(|entry| Some((entry, find(entry, &sites, all)?)));
+        let entries: Vec<(&At<'_>, &Site<'_>)> = entries.collect();
+        let chain: Vec<_> = entries.iter().map(|(_, site)| *site).collect();
+        if chain.is_empty() {
+            continue;
+        }
+        for (entry, site) in &entries {
+            settings::disabled(entry, site, all, report);
+        }
+        connection::check(&manager.at, report);
+        // What is discovered from elsewhere may be the filter that is missing.
+        let is_whole = !manager.filters.iter().any(|entry| {
+            entry.field("config_discovery").is_some() && find(entry, &sites, all).is_none()
+        });
+        chain::check(&chain, is_whole, report);
+        chain::upgrades(&manager.at, &chain, &sites, report);
+    }
+}
+
+/// The filter of ours at an entry of `http_filters`: in it, or where it is discovered under its name.
+fn find<'s, 'a>(entry: &At<'a>, sites: &'s [Site<'a>], all: &[At<'a>]) -> Option<&'s Site<'a>> {
+    let within = |outer: &At<'_>| sites.iter().find(|site| chain::is_within(&site.place, outer));
+    if entry.field("config_discovery").is_none() {
+        return within(entry);
+    }
+    let name = entry.text_of("name")?;
+    let is_resource = |at: &&At<'_>| {
+        at.text_of("name") == Some(name)
+            && at.field("typed_config").is_some()
+            && at.get("@type").is_some()
+    };
+    within(all.iter().find(is_resource)?)
+}
+
+/// Filters in manifests, those on the same workloads in their order.
+fn check_placed(mut placed: Vec<Placed<'_>>, options: &Options, report: &mut Report) {
+    placed.sort_by(|one, other| (&one.chain, one.order).cmp(&(&other.chain, other.order)));
+    for one in &placed {
+        check_site(&one.site, options, report);
+    }
+    for same in placed.chunk_by(|one, other| one.chain == other.chain) {
+        let sites: Vec<_> = same.iter().map(|one| &one.site).collect();
+        chain::check(&sites, false, report);
+    }
+}
+
+fn check_site(site: &Site<'_>, options: &Options, report: &mut Report) {
+    config::check(site, options, report);
+    settings::check(site, report);
+    secrets::check(site, report);
+}

@@ -1,0 +1,70 @@
+//! What the program says, and how it ends.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+
+/// In which an error is named.
+pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
+/// In which a warning is named.
+pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+/// In which a remark is named, and what is well.
+pub(crate) const GREEN: Style = AnsiColor::Green.on_default().bold();
+
+/// What the program found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// All is well: exit code 0.
+    Well,
+    /// It is not: exit code 1.
+    Unwell,
+}
+
+/// Why the program could not find out: exit code 2.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Nobody reads what it says.
+    Closed,
+    /// For this reason.
+    Because(String),
+}
+
+impl Failure {
+    /// For this reason.
+    pub(crate) fn because(why: impl Into<String>) -> Self {
+        Self::Because(why.into())
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::Because(error.to_string()),
+        }
+    }
+}
+
+/// Bytes to standard output; colours go where they are seen.
+pub(crate) fn print(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = anstream::stdout().lock();
+    out.write_all(bytes)?;
+    Ok(out.flush()?)
+}
+
+/// A line to standard output.
+pub(crate) fn say(line: impl Display) -> Result<(), Failure> {
+    print(format!("{line}\n").as_bytes())
+}
+
+/// A line to standard error, which is for people.
+pub(crate) fn remark(line: impl Display) {
+    // Where even this cannot be written there is nobody to tell.
+    drop(writeln!(anstream::stderr(), "{line}"));
+}
+
+/// An error to standard error.
+pub(crate) fn complain(why: &str) {
+    remark(format_args!("{RED}error{RED:#}: {why}"));
+}

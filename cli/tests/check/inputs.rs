@@ -1,0 +1,124 @@
+//! Whatever a file can be, and how the program is called.
+
+use std::fs;
+
+use crate::{findings, lacks, run, triggers};
+
+#[track_caller]
+fn says(arguments: &[&str], text: &[u8], code: i32, words: &str) {
+    let said = run(arguments, text, &[]);
+    assert_eq!(said.code, code, "{}{}", said.out, said.err);
+    assert!(format!("{}{}", said.out, said.err).contains(words), "{}{}", said.out, said.err);
+}
+
+#[test]
+fn a_configuration_by_itself_names_its_filter() {
+    let text =
+        "# health-shortcut: for the inside\n\nendpoints: [ { path: /livez, report: liveness } ]\n";
+    assert_eq!(findings(text, &[]), []);
+    assert_eq!(findings(text, &["--filter", "health-shortcut"]), []);
+    triggers(text, &["--filter", "basic-auth"], "error[config]", "endpoints");
+    let unnamed = text.replace("# health-shortcut", "# other");
+    triggers(&unnamed, &[], "error[unknown-document]", "endpoints");
+    lacks(text, &[], "unknown-document");
+}
+
+#[test]
+fn several_documents_are_several_configurations() {
+    let text = "# health-shortcut\nendpoints: [ { path: /livez, report: liveness } ]\n---\n# basic-auth\nuser: []\n";
+    triggers(text, &[], "error[config]", "user:");
+    assert_eq!(findings(text, &[]).len(), 1);
+}
+
+#[test]
+fn the_environment_is_asked_where_that_is_wanted() {
+    let text = b"# basic-auth\nusers: [ { name: dave, password: \"${P}\" } ]\n";
+    assert_eq!(run(&["--env", "-"], text, &[("P", "x")]).code, 0);
+    assert_eq!(run(&["-"], text, &[("P", "x")]).code, 1);
+    assert_eq!(run(&["--env", "-"], text, &[]).code, 1);
+    assert_eq!(run(&["--env", "--allow-unset", "-"], text, &[]).code, 0);
+}
+
+#[test]
+fn a_finding_is_one_line() {
+    let text =
+        b"# basic-auth\nrealm: x\nusers:\n- name: dave\n  password: hunter2\n  groups: ops\n";
+    let said = run(&["-"], text, &[]);
+    let mut lines = said.out.lines();
+    let refused =
+        "stdin:6: users[0].groups: error[config]: invalid type: a string, expected a sequence";
+    let plain = "stdin:5: users[0].password: warning[plain-secret]: ";
+    assert!(lines.next().unwrap().starts_with(plain), "{}", said.out);
+    assert_eq!(lines.next().unwrap(), refused);
+    assert_eq!(said.err, "1 configuration in 1 file: 1 error, 1 warning\n");
+}
+
+#[test]
+fn warnings_fail_where_that_is_wanted() {
+    let text = b"# basic-auth\nusers: [ { name: dave, password: hunter2 } ]\n";
+    assert_eq!(run(&["-"], text, &[]).code, 0);
+    assert_eq!(run(&["--strict", "-"], text, &[]).code, 1);
+}
+
+#[test]
+fn what_is_neither_yaml_nor_json_is_said_with_its_line() {
+    triggers("a: 1\nb: [1\nc: }\n", &[], "error[syntax]", "c:");
+    lacks("a: 1\n", &[], "syntax");
+    says(&["--filter", "basic-auth", "-"], b"[1, 2]", 1, "not an object");
+    says(&["--filter", "basic-auth", "-"], b"hello", 1, "not an object");
+    says(&["--filter", "basic-auth", "-"], b"{\"users\": {\"a\": [tru]}}", 1, "error[");
+}
+
+#[test]
+fn nothing_is_said_to_be_nothing() {
+    for text in ["", "\n\n", "# basic-auth\n", "---\n...\n", "null"] {
+        says(&["-"], text.as_bytes(), 1, "error[empty]");
+    }
+    lacks("a: 1", &[], "empty");
+    says(&["-"], b"admin: {}", 0, "info[no-filter]");
+    // To the module, no configuration is the empty object.
+    says(&["--filter", "api-key-auth", "-"], b"", 1, "missing field `consumers`");
+}
+
+#[test]
+fn what_cannot_be_read_is_another_exit_code() {
+    says(&["/nowhere/x.yaml"], b"", 2, "/nowhere/x.yaml: No such file");
+    says(&["/"], b"", 2, "error");
+    says(&["-"], b"\x00\xff\xfe\x80", 2, "not text");
+    says(&["--filter", "nonsense", "-"], b"", 2, "possible values");
+    says(&[], b"", 2, "Usage");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), vec![b' '; (32 << 20) + 1]).unwrap();
+    says(&[file.path().to_str().unwrap()], b"", 2, "larger than 32 MiB");
+}
+
+#[test]
+fn nothing_makes_it_panic() {
+    let deep = "[".repeat(50_000);
+    let wide =
+        format!("# basic-auth\nusers:\n{}", "- { name: x, password: \"${P}\" }\n".repeat(2_000));
+    for text in [
+        "\0",
+        "%YAML 9\n---\n",
+        "*x",
+        "&a [*a]",
+        "? [a]\n: b",
+        "!!binary x",
+        "a: !x y",
+        &deep,
+        &wide,
+    ] {
+        for arguments in [&["-"][..], &["--filter", "jwt-auth", "--allow-unset", "--json", "-"]] {
+            let code = run(arguments, text.as_bytes(), &[]).code;
+            assert!((0..=2).contains(&code), "{code}");
+        }
+    }
+}
+
+#[test]
+fn colour_is_for_terminals() {
+    let said = run(&["-"], b"# basic-auth\nx: 1\n", &[]);
+    assert!(!said.out.contains('\x1b') && !said.err.contains('\x1b'));
+    let forced = run(&["-"], b"# basic-auth\nx: 1\n", &[("CLICOLOR_FORCE", "1")]);
+    assert!(forced.out.contains('\x1b'));
+}

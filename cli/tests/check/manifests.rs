@@ -1,0 +1,143 @@
+//! Manifests of Istio and of Envoy Gateway.
+
+use crate::{findings, lacks, triggers, with};
+
+const ISTIO: &str = r#"
+apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: { name: basic-auth, namespace: istio-system }
+spec:
+  selector: { matchLabels: { istio: ingressgateway } }
+  url: oci://registry.example:5000/gatehouse/basic-auth:0.1.0
+  phase: AUTHN
+  failStrategy: FAIL_RELOAD
+  vmConfig:
+    env:
+    - { name: DAVE_PASSWORD, valueFrom: HOST }
+    - { name: REALM, value: Staff }
+  pluginConfig:
+    realm: "${REALM}"
+    users: [ { name: dave, password: "${DAVE_PASSWORD}" } ]
+"#;
+
+const GATEWAY: &str = r#"
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: EnvoyExtensionPolicy
+metadata: { name: auth, namespace: default }
+spec:
+  targetRefs: [ { group: gateway.networking.k8s.io, kind: HTTPRoute, name: backend } ]
+  wasm:
+  - name: basic
+    rootID: basic-auth
+    code: { type: Image, image: { url: "registry.example/gatehouse/gatehouse:0.1.0" } }
+    env: { hostKeys: [DAVE_PASSWORD] }
+    config:
+      users: [ { name: dave, password: "${DAVE_PASSWORD}" } ]
+"#;
+
+const ALLOW_UNSET: &[&str] = &["--allow-unset"];
+
+#[test]
+fn nothing_is_found_where_nothing_is_wrong() {
+    assert_eq!(findings(ISTIO, ALLOW_UNSET), []);
+    assert_eq!(findings(GATEWAY, ALLOW_UNSET), []);
+    assert_eq!(findings(&format!("{ISTIO}---{GATEWAY}"), ALLOW_UNSET), []);
+}
+
+#[test]
+fn the_module_reads_what_is_in_them() {
+    triggers(&with(ISTIO, "realm:", "relm:"), ALLOW_UNSET, "error[config]", "relm");
+    triggers(&with(GATEWAY, "users:", "user:"), ALLOW_UNSET, "error[config]", "user:");
+    triggers(ISTIO, &[], "error[unset-variable]", "users:");
+    triggers(
+        &with(ISTIO, "valueFrom: HOST", "x: y"),
+        ALLOW_UNSET,
+        "error[undeclared-variable]",
+        "users:",
+    );
+}
+
+#[test]
+fn they_do_not_fail_open() {
+    triggers(
+        &with(ISTIO, "FAIL_RELOAD", "FAIL_OPEN"),
+        ALLOW_UNSET,
+        "error[fails-open]",
+        "FAIL_OPEN",
+    );
+    triggers(
+        &with(GATEWAY, "    env:", "    failOpen: true\n    env:"),
+        ALLOW_UNSET,
+        "error[fails-open]",
+        "failOpen",
+    );
+}
+
+#[test]
+fn secrets_are_not_in_them() {
+    let plain = "{ name: DAVE_PASSWORD, value: hunter2 }";
+    let text = with(ISTIO, "{ name: DAVE_PASSWORD, valueFrom: HOST }", plain);
+    triggers(&text, ALLOW_UNSET, "warning[plain-secret]", "hunter2");
+}
+
+#[test]
+fn phase_and_priority_are_the_order() {
+    let deferred = with(ISTIO, "realm:", "verdict: defer\n    realm:");
+    triggers(&deferred, ALLOW_UNSET, "warning[defer-without-policy]", "verdict:");
+    let policy = |phase: &str| {
+        let text = with(ISTIO, "name: basic-auth,", "name: access-policy,");
+        let text = with(&text, "gatehouse/basic-auth", "gatehouse/access-policy");
+        format!("{deferred}---{}", with(&text, "phase: AUTHN", phase))
+    };
+    let behind = policy("phase: AUTHZ");
+    lacks(&behind, ALLOW_UNSET, "defer-without-policy");
+    lacks(&behind, ALLOW_UNSET, "policy-order");
+    let before = policy("phase: AUTHN\n  priority: 10");
+    let found = findings(&before, ALLOW_UNSET);
+    assert!(found.iter().any(|finding| finding.code == "policy-order"), "{found:?}");
+}
+
+#[test]
+fn those_of_others_are_left_alone() {
+    let other = with(ISTIO, "gatehouse/basic-auth", "other/waf");
+    assert_eq!(findings(&other, &[]), []);
+    triggers(
+        &with(ISTIO, "gatehouse/basic-auth", "gatehouse/waf"),
+        &[],
+        "warning[unknown-filter]",
+        "url:",
+    );
+    let service = "apiVersion: v1\nkind: Service\nmetadata: { name: x }\n";
+    assert_eq!(findings(service, &[]), []);
+}
+
+#[test]
+fn a_list_of_them_is_read() {
+    let indented = ISTIO.trim().replace('\n', "\n  ");
+    let list = format!("apiVersion: v1\nkind: List\nitems:\n- {indented}\n");
+    assert_eq!(findings(&list, ALLOW_UNSET), []);
+    triggers(&list, &[], "error[unset-variable]", "users:");
+}
+
+#[test]
+fn a_patch_of_envoys_own_language_is_read() {
+    let patch = r#"
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+spec:
+  configPatches:
+  - applyTo: HTTP_FILTER
+    patch:
+      operation: INSERT_BEFORE
+      value:
+        name: basic-auth
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+          config:
+            name: basic-auth
+            failure_policy: FAIL_OPEN
+            configuration: { "@type": type.googleapis.com/google.protobuf.Struct, value: { users: [] } }
+"#;
+    triggers(patch, &[], "error[fails-open]", "FAIL_OPEN");
+    triggers(patch, &[], "error[config]", "users:");
+}

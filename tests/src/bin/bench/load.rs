@@ -1,0 +1,95 @@
+//! What is sent to every variant of a section, and what that costs Envoy.
+
+use std::fs;
+use std::process::Command;
+
+use tempfile::TempDir;
+use tests::envoy::Envoy;
+
+/// What every request carries besides its credential: what a client of a service sends.
+const HEADERS: [&str; 7] = [
+    "accept: application/json",
+    "accept-encoding: gzip, br",
+    "user-agent: bench/1.0",
+    "x-request-start: 1800000000",
+    "x-forwarded-for: 203.0.113.7",
+    "cookie: session=0123456789abcdef0123456789abcdef",
+    "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+];
+
+const PATH: &str = "/users/7?full=yes";
+
+/// Requests.
+pub(crate) struct Load {
+    pub(crate) requests: u32,
+    what: What,
+}
+
+enum What {
+    /// The same request again and again, with these headers.
+    Same(Vec<String>),
+    /// Each request once; the files of paths to warm up with, and to measure with.
+    Each(TempDir),
+}
+
+impl Load {
+    /// The same request, with credentials in these headers.
+    pub(crate) fn same(credentials: &[String], requests: u32) -> Self {
+        Self { requests, what: What::Same(credentials.to_vec()) }
+    }
+
+    /// Requests that have a token each, in the query: a file of h2load's has no place for headers.
+    pub(crate) fn each(mut tokens: impl Iterator<Item = String>, requests: u32) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for (name, count) in [("warm-up", requests / 2), ("measured", requests)] {
+            let tokens = tokens.by_ref().take(count as usize);
+            let paths: String =
+                tokens.map(|token| format!("{PATH}&access_token={token}\n")).collect();
+            fs::write(folder.path().join(name), paths).expect("written");
+        }
+        Self { requests, what: What::Each(folder) }
+    }
+
+    /// How many requests each round sends in all.
+    pub(crate) const fn all(&self) -> u32 {
+        self.requests + self.requests / 2
+    }
+
+    /// What is sent first, so that what is measured is not the start.
+    pub(crate) fn warm_up(&self, envoy: &Envoy) {
+        self.send(envoy, "warm-up", self.requests / 2);
+    }
+
+    /// Microseconds of CPU time per request.
+    pub(crate) fn cost(&self, envoy: &Envoy) -> f64 {
+        let before = envoy.cpu_time();
+        self.send(envoy, "measured", self.requests);
+        let spent = envoy.cpu_time() - before;
+        spent.as_secs_f64() * 1e6 / f64::from(self.requests)
+    }
+
+    fn send(&self, envoy: &Envoy, file: &str, requests: u32) {
+        let mut load = Command::new("h2load");
+        load.args(["--h1", "-t", "1", "-n", &requests.to_string()]);
+        for header in HEADERS {
+            load.args(["-H", header]);
+        }
+        let address = format!("http://{}", envoy.address());
+        match &self.what {
+            What::Same(credentials) => {
+                for header in credentials {
+                    load.args(["-H", header]);
+                }
+                load.args(["-c", "16", &format!("{address}{PATH}")]);
+            }
+            What::Each(folder) => {
+                // Every client of h2load's begins at the top of the file: only one sends each once.
+                load.args(["-c", "1", "-B", &address, "-i"]).arg(folder.path().join(file));
+            }
+        }
+        let output =
+            load.output().unwrap_or_else(|error| panic!("h2load: {error}; run `make setup`"));
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains(&format!("{requests} 2xx")), "{said}");
+    }
+}

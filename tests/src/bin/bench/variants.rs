@@ -1,0 +1,150 @@
+//! What is measured.
+
+use serde_json::{Value, json};
+use tests::envoy::Setup;
+
+use crate::load::Load;
+use crate::tokens::{self, Kind};
+use crate::{Section, Target, Variant};
+
+/// Signatures take long enough to be seen in fewer requests.
+const FEWER: u32 = 4;
+
+/// All sections; a load of the first has so many requests.
+pub(crate) fn sections(requests: u32) -> Vec<Section> {
+    vec![
+        usual(requests),
+        remembered(requests),
+        policy_behind_a_key(requests),
+        never_seen("RS256 tokens never seen before", tokens::RS256, requests / FEWER),
+        never_seen("ES256 tokens never seen before", tokens::ES256, requests / FEWER),
+    ]
+}
+
+fn usual(requests: u32) -> Section {
+    let credentials = ["authorization: Basic Y2Fyb2w6cw==", "x-api-key: key-number-5000"];
+    let users = json!({"users": [{"name": "carol", "password": "s"}]});
+    let probes = json!({"endpoints": [
+        {"path": "/livez", "report": "liveness"},
+        {"path": "/readyz", "report": "readiness"},
+        {"path": "/healthz", "report": "dependencies"},
+    ]});
+    let native = json!({"name": "native", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.basic_auth.v3.BasicAuth",
+        // `htpasswd -nbs carol s`
+        "users": {"inline_string": "carol:{SHA}oPFJCiDQIRyZe0S8NX4Zct6riuM="},
+    }});
+    let ours = |name, filter: &str, config, target| Variant {
+        targets: vec![Target::Above("empty", target)],
+        ..variant(name, Setup::new().filter(filter, config))
+    };
+    Section {
+        name: "A password, a key",
+        load: Load::same(&credentials.map(str::to_owned), requests),
+        variants: vec![
+            no_filter(),
+            variant("native basic_auth", Setup::new().native(native)),
+            variant("empty", Setup::new().filter("empty", json!({}))),
+            variant("floor of an authenticator", Setup::new().filter("floor", json!({}))),
+            ours("health-shortcut, another path", "health-shortcut", probes, 1.0),
+            ours("basic-auth, cached credential", "basic-auth", users, 3.0),
+            ours("api-key-auth, 10,000 keys", "api-key-auth", ten_thousand_keys(), 4.0),
+        ],
+    }
+}
+
+fn ten_thousand_keys() -> Value {
+    let key = |index: u32| json!({"id": index.to_string(), "value": format!("key-number-{index}")});
+    let keys: Vec<_> = (0..10_000).map(key).collect();
+    json!({"consumers": [{"name": "acme", "keys": keys}]})
+}
+
+/// What a policy costs, with the authenticator that it needs in front, as `empty` has it in front too.
+fn policy_behind_a_key(requests: u32) -> Section {
+    let twin = "empty behind a key";
+    let small = "access-policy, 20 operations";
+    let behind = |filter: &str, config| {
+        let mut keys = ten_thousand_keys();
+        keys["verdict"] = json!("defer");
+        Setup::new().filter("api-key-auth", keys).filter(filter, config)
+    };
+    let ours = |name, operations, target| Variant {
+        targets: vec![target],
+        counter: Some("access-policy.allowed"),
+        ..variant(name, behind("access-policy", policy(operations)))
+    };
+    Section {
+        name: "A policy behind a key",
+        load: Load::same(&["x-api-key: key-number-5000".to_owned()], requests),
+        variants: vec![
+            no_filter(),
+            variant(twin, behind("empty", json!({}))),
+            ours(small, 20, Target::Above(twin, 3.0)),
+            ours("access-policy, 2000 operations", 2000, Target::PartOf(small, 1.1)),
+        ],
+    }
+}
+
+/// A policy of so many operations, of which every request is for one and the same.
+fn policy(operations: u32) -> Value {
+    let method = |index: u32| {
+        let path = if index == 0 { "/users/{id}".into() } else { format!("/s{index}/{{id}}") };
+        json!({"name": index.to_string(), "match": {"methods": ["GET"], "paths": [path]}})
+    };
+    let methods: Vec<_> = (0..operations).map(method).collect();
+    json!({
+        "schemes": {"key": {"authenticator": "api-key-auth"}},
+        "services": [{"name": "users", "security": [{"key": []}], "methods": methods}],
+    })
+}
+
+/// The same token again and again.
+fn remembered(requests: u32) -> Section {
+    let kind = tokens::IN_HEADER;
+    let bearer = kind.tokens().take(1).map(|token| format!("authorization: Bearer {token}"));
+    Section {
+        name: "An RS256 token, remembered",
+        load: Load::same(&bearer.collect::<Vec<_>>(), requests),
+        variants: vec![
+            no_filter(),
+            variant("jwt_authn", Setup::new().native(kind.native(false))),
+            variant("jwt_authn with a cache", Setup::new().native(kind.native(true))),
+            Variant {
+                targets: vec![
+                    Target::PartOf("jwt_authn", 0.3),
+                    Target::Above("jwt_authn with a cache", 5.0),
+                ],
+                counter: Some("jwt-auth.allowed.by.cache"),
+                ..variant("jwt-auth", Setup::new().filter("jwt-auth", kind.ours()))
+            },
+        ],
+    }
+}
+
+/// Another token at each request.
+fn never_seen(name: &'static str, kind: Kind, requests: u32) -> Section {
+    Section {
+        name,
+        load: Load::each(kind.tokens(), requests),
+        variants: vec![
+            no_filter(),
+            variant("jwt_authn", Setup::new().native(kind.native(false))),
+            variant("jwt_authn with a cache", Setup::new().native(kind.native(true))),
+            Variant {
+                targets: vec![Target::PartOf("jwt_authn", 1.3)],
+                counter: Some("jwt-auth.allowed.by.signature"),
+                ..variant("jwt-auth", Setup::new().filter("jwt-auth", kind.ours()))
+            },
+        ],
+    }
+}
+
+fn no_filter() -> Variant {
+    variant("no filter", Setup::new())
+}
+
+/// One worker and no access log: what that reads of a filter's state is not the filter's cost.
+fn variant(name: &'static str, setup: Setup) -> Variant {
+    let setup = setup.connection_manager(json!({"access_log": []})).workers(1);
+    Variant { name, targets: Vec::new(), counter: None, setup }
+}
