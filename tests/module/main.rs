@@ -8,6 +8,7 @@
     reason = "test code"
 )]
 
+mod access_policy;
 mod api_key_auth;
 mod basic_auth;
 mod health_shortcut;

@@ -42,6 +42,30 @@ fn runs(filter: &str, config: &Value) {
 }
 
 #[test]
+fn the_bootstrap_of_access_policy_runs() {
+    let upstream = Upstream::start();
+    let envoy = start("access-policy", &upstream);
+    let text = fs::read_to_string(top().join("envoy/access-policy.yaml")).unwrap();
+    let token = text.lines().find_map(|line| line.strip_prefix("# eyJ")).unwrap();
+    let send = |request: Request| request.send(envoy.address()).status;
+    let key = |request: Request| request.header("x-api-key", "acme demo key");
+    let token = |request: Request| request.header("authorization", format!("Bearer eyJ{token}"));
+    let get = |target: &str| Request::get(target);
+    assert_eq!([send(get("/users")), send(key(get("/users")))], [401, 200]);
+    assert_eq!(upstream.last().header("x-auth-subject").as_deref(), Some("acme"));
+    assert_eq!([send(key(get("/users/admin"))), send(token(get("/users/admin")))], [401, 200]);
+    assert_eq!(send(get("/users/public").header("authorization", "garbage")), 200);
+    let create = || Request::new("POST", "/users");
+    assert_eq!([send(key(create())), send(token(create()))], [401, 401]);
+    assert_eq!(send(key(token(create()))), 200);
+    assert_eq!(send(create().basic("carol:demo").header("x-http-method-override", "PUT")), 200);
+    assert_eq!(upstream.last().header("x-http-method-override"), None);
+    assert_eq!([send(get("/files/a")), send(get("/files/a").basic("carol:demo"))], [401, 200]);
+    assert_eq!([send(key(get("/users/"))), send(key(Request::new("PUT", "/users")))], [404, 405]);
+    assert_eq!(upstream.count(), 6);
+}
+
+#[test]
 fn the_bootstrap_of_api_key_auth_runs() {
     let upstream = Upstream::start();
     let envoy = start("api-key-auth", &upstream);

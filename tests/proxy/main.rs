@@ -10,6 +10,7 @@
 )]
 #![allow(clippy::arithmetic_side_effects, clippy::disallowed_methods, reason = "test code")]
 
+mod access_policy;
 mod api_key_auth;
 mod authenticators;
 mod basic_auth;

@@ -464,6 +464,10 @@ fn mistakes_in_the_policy_are_named() {
         &edited(|config| config["services"][0]["methods"][3]["allow"] = json!({"groups": ["ops"]})),
         "services[0].methods[3].allow: names some, where `security: none` knows nobody",
     );
+}
+
+#[test]
+fn mistakes_in_names_fields_and_patterns_are_named() {
     refuse(
         &edited(|config| config["services"][1]["name"] = json!("users")),
         "services[1].name: is empty, or another service's",

@@ -15,6 +15,7 @@ pub(crate) fn sections(requests: u32) -> Vec<Section> {
     vec![
         usual(requests),
         remembered(requests),
+        policy_behind_a_key(requests),
         never_seen("RS256 tokens never seen before", tokens::RS256, requests / FEWER),
         never_seen("ES256 tokens never seen before", tokens::ES256, requests / FEWER),
     ]
@@ -56,6 +57,45 @@ fn ten_thousand_keys() -> Value {
     let key = |index: u32| json!({"id": index.to_string(), "value": format!("key-number-{index}")});
     let keys: Vec<_> = (0..10_000).map(key).collect();
     json!({"consumers": [{"name": "acme", "keys": keys}]})
+}
+
+/// What a policy costs, with the authenticator that it needs in front, as `empty` has it in front too.
+fn policy_behind_a_key(requests: u32) -> Section {
+    let twin = "empty behind a key";
+    let small = "access-policy, 20 operations";
+    let behind = |filter: &str, config| {
+        let mut keys = ten_thousand_keys();
+        keys["verdict"] = json!("defer");
+        Setup::new().filter("api-key-auth", keys).filter(filter, config)
+    };
+    let ours = |name, operations, target| Variant {
+        targets: vec![target],
+        counter: Some("access-policy.allowed"),
+        ..variant(name, behind("access-policy", policy(operations)))
+    };
+    Section {
+        name: "A policy behind a key",
+        load: Load::same(&["x-api-key: key-number-5000".to_owned()], requests),
+        variants: vec![
+            no_filter(),
+            variant(twin, behind("empty", json!({}))),
+            ours(small, 20, Target::Above(twin, 3.0)),
+            ours("access-policy, 2000 operations", 2000, Target::PartOf(small, 1.1)),
+        ],
+    }
+}
+
+/// A policy of so many operations, of which every request is for one and the same.
+fn policy(operations: u32) -> Value {
+    let method = |index: u32| {
+        let path = if index == 0 { "/users/{id}".into() } else { format!("/s{index}/{{id}}") };
+        json!({"name": index.to_string(), "match": {"methods": ["GET"], "paths": [path]}})
+    };
+    let methods: Vec<_> = (0..operations).map(method).collect();
+    json!({
+        "schemes": {"key": {"authenticator": "api-key-auth"}},
+        "services": [{"name": "users", "security": [{"key": []}], "methods": methods}],
+    })
 }
 
 /// The same token again and again.

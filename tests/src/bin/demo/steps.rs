@@ -5,13 +5,14 @@ use tests::client::Response;
 use tests::upstream::Received;
 
 use crate::ask::Ask;
+use crate::guide;
 use crate::tokens;
 use crate::world::{FAILURES, INTERVAL, Outcome, WINDOW, World, must};
 
 type Step = fn(&World) -> Outcome;
 
 /// All of them. Later ones stand on earlier ones: the last counts what came before it.
-pub(crate) const STEPS: [(&str, Step); 21] = [
+pub(crate) const STEPS: [(&str, Step); 25] = [
     ("Liveness", liveness),
     ("Readiness and dependencies", readiness),
     ("The same in XML", xml),
@@ -32,6 +33,10 @@ pub(crate) const STEPS: [(&str, Step); 21] = [
     ("The database goes down", database_down),
     // Not right after the start: keys are not fetched more often than once in a second.
     ("The provider of the tokens has a new key", tokens::rotation),
+    ("A policy: the service asks for a key", guide::key_for_a_service),
+    ("A method asks for a token", guide::token_for_a_method),
+    ("A method is open", guide::open_method),
+    ("What is not offered", guide::not_offered),
     ("Too many wrong passwords", too_many),
     ("What was counted", counted),
 ];

@@ -11,6 +11,7 @@ use tests::envoy::{Envoy, Setup};
 use tests::upstream::{Answer, Received, Upstream};
 
 use crate::ask::Ask;
+use crate::guide;
 use crate::tokens;
 
 /// What is wrong, where something is.
@@ -38,6 +39,8 @@ const SHOWN: [&str; 4] = ["content-type", "cache-control", "www-authenticate", "
 pub(crate) struct World {
     /// Goes first, for it checks at its end that every VM survived.
     pub(crate) envoy: Envoy,
+    /// Another one, with the policy of the production guide, before the same service.
+    pub(crate) guide: Envoy,
     /// To where requests go that are let through.
     pub(crate) service: Upstream,
     database: Upstream,
@@ -68,7 +71,8 @@ impl World {
             .cluster("issuer", Some(issuer.address()))
             .workers(2)
             .start();
-        Self { envoy, service, database, issuer, colour }
+        let guide = guide::start(&service);
+        Self { envoy, guide, service, database, issuer, colour }
     }
 
     pub(crate) fn addresses(&self) -> String {
@@ -83,6 +87,11 @@ impl World {
     /// Shows a request, sends it, shows the answer, and checks its status.
     pub(crate) fn ask(&self, ask: &Ask, status: u16) -> Outcome<Response> {
         self.ask_at(self.envoy.address(), ask, status)
+    }
+
+    /// The same at the Envoy with the guide's policy.
+    pub(crate) fn ask_guide(&self, ask: &Ask, status: u16) -> Outcome<Response> {
+        self.ask_at(self.guide.address(), ask, status)
     }
 
     /// Tells the database to go `/down` or to come `/up`.
@@ -141,6 +150,10 @@ impl World {
                 tokens::for_an_hour()
             ),
             format!("curl -i http://{envoy}/public/prices    # open to everybody"),
+            format!(
+                "curl -i -H 'x-api-key: acme-demo-key' http://{}/users    # the guide's example: /users/admin, /users/public",
+                self.guide.address()
+            ),
             format!("curl http://{database}/down    # the database; and /up"),
             format!("curl -i http://{envoy}/healthz    # and /readyz, /livez"),
             format!("curl -s 'http://{admin}/stats?filter=gatehouse&usedonly'"),
