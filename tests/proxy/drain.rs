@@ -15,7 +15,7 @@ use tests::upstream::{Answer, Upstream};
 const SLOW: Duration = Duration::from_secs(3);
 
 /// The program, built as it is now.
-fn program() -> &'static str {
+pub(crate) fn program() -> &'static str {
     static PROGRAM: OnceLock<String> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let mut cargo = Command::new(env!("CARGO"));

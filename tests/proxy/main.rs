@@ -23,4 +23,5 @@ mod health_shortcut;
 mod hostile;
 mod jwt_auth;
 mod jwt_differential;
+mod rendered;
 mod waiting;
