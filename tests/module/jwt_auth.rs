@@ -88,6 +88,17 @@ fn send(host: &mut Host, token: &str) -> Outcome {
     host.request(&headers).expect("no trap")
 }
 
+/// The same from a client that says nothing of itself.
+fn honest(host: &mut Host, token: &str) -> Outcome {
+    let headers = [
+        (":method", "GET"),
+        (":path", "/"),
+        (":authority", "shop"),
+        ("authorization", &format!("Bearer {token}")),
+    ];
+    host.request(&headers).expect("no trap")
+}
+
 fn status(outcome: &Outcome) -> Option<u32> {
     outcome.local_reply.as_ref().map(|reply| reply.status)
 }
@@ -114,17 +125,17 @@ fn a_good_token_goes_on_and_a_wrong_one_does_not() {
 #[test]
 fn a_remembered_token_costs_these_host_calls() {
     let (mut host, (good, _)) = (start(), tokens());
-    send(&mut host, &good);
-    send(&mut host, &good);
+    honest(&mut host, &good);
+    honest(&mut host, &good);
     host.reset();
-    send(&mut host, &good);
+    honest(&mut host, &good);
     let calls: Vec<_> = host.calls().iter().map(|(name, count)| (*name, *count)).collect();
     let expected = [
         ("proxy_get_current_time_nanoseconds", 1),
         ("proxy_get_header_map_pairs", 1),
         ("proxy_get_property", 2),
         ("proxy_increment_metric", 1),
-        ("proxy_remove_header_map_value", 2), // `authorization`, and the forged identity
+        ("proxy_remove_header_map_value", 1),
         ("proxy_replace_header_map_value", 3),
         ("proxy_set_property", 3),
     ];
@@ -137,7 +148,7 @@ fn a_remembered_token_costs_this_much_fuel_whoever_signed_it() {
     let fuel = |host: &mut Host, token: &str| {
         for _ in 0..3 {
             host.reset();
-            assert_eq!(send(host, token).action, Action::Continue);
+            assert_eq!(honest(host, token).action, Action::Continue);
         }
         host.fuel_used()
     };
@@ -155,13 +166,13 @@ fn a_remembered_token_costs_this_much_fuel_whoever_signed_it() {
 #[test]
 fn a_token_never_seen_costs_this_much_fuel() {
     let mut host = start();
-    send(&mut host, &tokens().0);
+    honest(&mut host, &tokens().0);
     let mut most = 0;
     for id in 0..5 {
         let token = secret(b'x')
             .sign("HS256", &tests::tokens::with(claims(), &json!({"jti": format!("id-{id}")})));
         host.reset();
-        assert_eq!(send(&mut host, &token).action, Action::Continue);
+        assert_eq!(honest(&mut host, &token).action, Action::Continue);
         most = most.max(host.fuel_used());
     }
     assert!(most < 200_000, "{most}");

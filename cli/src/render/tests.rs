@@ -1,3 +1,5 @@
+//! What is rendered is what the file says.
+
 use serde_json::json;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What becomes of documents, each trap of Goa's among them.
+
 use super::*;
 
 /// The document that Goa writes for the guide's example, older (`None`) or newer.

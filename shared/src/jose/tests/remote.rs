@@ -1,3 +1,5 @@
+//! The rules of where keys are.
+
 use std::time::Duration;
 
 use super::*;

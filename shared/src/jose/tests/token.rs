@@ -1,3 +1,5 @@
+//! The rules of the form of a token.
+
 use super::*;
 use crate::jose::token::MAX_TOKEN;
 #[cfg(target_arch = "wasm32")]
