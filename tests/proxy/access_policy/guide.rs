@@ -155,6 +155,16 @@ fn an_authenticator_that_has_not_run_is_told_of() {
 }
 
 #[test]
+fn a_policy_alone_takes_off_what_a_client_says_of_itself() {
+    let world = World::of(Setup::new().filter("access-policy", example()));
+    let forged = &["x-auth-subject: root", "x_auth_groups: root"];
+    assert_eq!(world.status("GET /users/public", forged), 200);
+    let got = world.upstream.last();
+    assert!(!got.headers.iter().any(|(_, value)| value == b"root"), "{got:?}");
+    assert_eq!(world.status("GET /users", forged), 503);
+}
+
+#[test]
 fn an_authenticator_that_is_off_for_a_route_has_not_run() {
     let off = json!({"filter_metadata": {"gatehouse": {"api-key-auth": {"mode": "off"}}}});
     let route =
