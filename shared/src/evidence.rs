@@ -3,10 +3,11 @@
 //! It is filter state, which no client can write. One that does not parse counts as none: whoever
 //! needs it refuses.
 
+use std::rc::Rc;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::config::{interpret, json};
 use crate::identity::evidence_name;
 use crate::view::Request;
 
@@ -14,14 +15,13 @@ use crate::view::Request;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Evidence {
     /// They are good.
-    Known(Box<Known>),
+    Known(Rc<Known>),
     /// They are not, or are not there.
     Refused(Refused),
 }
 
 /// Who sends a request.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Known {
     /// The user, or the `sub` of a token.
     pub subject: String,
@@ -49,16 +49,40 @@ pub struct Refused {
     pub headers: Vec<(String, String)>,
 }
 
+/// Either, as it is written.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Written {
+    refused: Option<Refused>,
+    scheme: String,
+    subject: String,
+    consumer: String,
+    scopes: Vec<String>,
+    groups: Vec<String>,
+    claims: Map<String, Value>,
+    headers: Map<String, Value>,
+}
+
 impl Evidence {
     /// What the authenticator of this name has left; `None` where it did not run.
     pub fn read(request: &Request<'_>, authenticator: &str) -> Option<Self> {
         let bytes = request.property(&[&evidence_name(authenticator)])?;
-        let Value::Object(mut evidence) = json::parse(&bytes).ok()? else { return None };
-        match evidence.remove("refused") {
-            Some(refused) => interpret(refused).ok().map(Self::Refused),
-            None => {
-                interpret(Value::Object(evidence)).ok().map(|known| Self::Known(Box::new(known)))
-            }
+        // A filter of ours has written it, so that one reading is enough.
+        let written: Written = serde_json::from_slice(&bytes).ok()?;
+        let Written { refused, scheme, subject, consumer, scopes, groups, claims, headers } =
+            written;
+        match refused {
+            Some(refused) => Some(Self::Refused(refused)),
+            // Whoever is known is known by a scheme.
+            None if scheme.is_empty() => None,
+            None => Some(Self::Known(Rc::new(Known {
+                subject,
+                consumer,
+                scopes,
+                groups,
+                claims,
+                headers,
+            }))),
         }
     }
 }
@@ -123,7 +147,7 @@ mod tests {
         let proxy = Proxy::default();
         let read = || Evidence::read(&Request::new(&proxy), "jwt-auth");
         assert_eq!(read(), None);
-        for nonsense in ["", "[]", "{", r#"{"scopes": "all"}"#, r#"{"refused": 5}"#] {
+        for nonsense in ["", "[]", "{}", "{", r#"{"scopes": "all"}"#, r#"{"refused": 5}"#] {
             proxy.set_property(&["gatehouse.evidence.jwt-auth"], nonsense.as_bytes());
             assert_eq!(read(), None, "{nonsense}");
         }

@@ -37,7 +37,7 @@ pub(crate) fn of(
     policy: &Policy,
     operation: &Operation,
     request: &Request<'_>,
-) -> Result<Vec<Known>, Refusal> {
+) -> Result<Vec<Rc<Known>>, Refusal> {
     if operation.alternatives.is_empty() {
         return Ok(Vec::new());
     }
@@ -53,7 +53,7 @@ pub(crate) fn of(
 }
 
 /// Tells the upstream and the filters behind who it is.
-pub(crate) fn tell(identities: &[Known], effects: &mut Effects) {
+pub(crate) fn tell(identities: &[Rc<Known>], effects: &mut Effects) {
     let mut told: BTreeMap<&str, &str> = BTreeMap::new();
     for (name, value) in identities.iter().flat_map(|known| &known.headers) {
         if let Value::String(text) = value {
@@ -65,7 +65,7 @@ pub(crate) fn tell(identities: &[Known], effects: &mut Effects) {
         effects.set_request_header(Rc::from(name), Rc::from(text.as_bytes()));
     }
     let first = |part: fn(&Known) -> String| {
-        identities.iter().map(part).find(|text| !text.is_empty()).unwrap_or_default()
+        identities.iter().map(|known| part(known)).find(|text| !text.is_empty()).unwrap_or_default()
     };
     let texts = [
         ("gatehouse.subject", first(|known| known.subject.clone())),
@@ -84,7 +84,7 @@ fn holds(
     alternative: &Alternative,
     operation: &Operation,
     read: &mut Read<'_, '_>,
-) -> Result<Vec<Known>, (String, Failure)> {
+) -> Result<Vec<Rc<Known>>, (String, Failure)> {
     let mut identities = Vec::new();
     for requirement in &alternative.schemes {
         let named = |failure| (requirement.scheme.clone(), failure);
@@ -109,7 +109,7 @@ fn holds(
 
 impl Read<'_, '_> {
     /// Who an authenticator says it is.
-    fn known(&mut self, number: usize) -> Result<Known, Failure> {
+    fn known(&mut self, number: usize) -> Result<Rc<Known>, Failure> {
         let (policy, request) = (self.policy, self.request);
         let evidence = self
             .evidence
@@ -118,7 +118,7 @@ impl Read<'_, '_> {
         match evidence {
             None => Err(Failure::Missing(number)),
             Some(Evidence::Refused(refused)) => Err(Failure::Refused(refused.clone())),
-            Some(Evidence::Known(known)) => Ok((**known).clone()),
+            Some(Evidence::Known(known)) => Ok(Rc::clone(known)),
         }
     }
 }
