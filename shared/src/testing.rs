@@ -242,15 +242,19 @@ impl<P: Plugin> Bench<P> {
     pub fn tick(&mut self) -> Vec<(u32, Call)> {
         let mut background = Background::new(self.proxy.now.get(), Store::new(&self.proxy));
         self.instance.plugin.on_tick(&mut background);
-        background.take_calls()
+        calls_of(&mut background)
     }
 
     /// Answers a background call: what calls that leads to.
     pub fn answer(&mut self, id: u32, answer: &Answer<'_>) -> Vec<(u32, Call)> {
         let mut background = Background::new(self.proxy.now.get(), Store::new(&self.proxy));
         self.instance.plugin.on_background_answer(id, answer, &mut background);
-        background.take_calls()
+        calls_of(&mut background)
     }
+}
+
+fn calls_of(background: &mut Background<'_>) -> Vec<(u32, Call)> {
+    background.take_calls().into_iter().map(|(ticket, call)| (ticket.id, call)).collect()
 }
 
 /// A value as a `google.protobuf.Struct`, the form in which proxies hand over YAML.
