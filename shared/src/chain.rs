@@ -256,3 +256,6 @@ impl Runner for Chain {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

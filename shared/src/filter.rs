@@ -263,7 +263,7 @@ impl<'a> Background<'a> {
     }
 
     /// Asks for calls that a request gave rise to.
-    pub(crate) fn call_all(&mut self, calls: Vec<(Ticket, Call)>) {
+    pub fn call_all(&mut self, calls: Vec<(Ticket, Call)>) {
         self.calls.extend(calls);
     }
 
