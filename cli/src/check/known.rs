@@ -107,9 +107,10 @@ fn stem(module: &str) -> &str {
     name.strip_suffix(".wasm").unwrap_or(name)
 }
 
-/// The names of the filters whose configurations can be checked.
+/// The names of the filters whose configurations can be checked, and of a chain of them.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    KNOWN.iter().filter(|known| known.check.is_some()).map(|known| known.name)
+    let filters = KNOWN.iter().filter(|known| known.check.is_some()).map(|known| known.name);
+    filters.chain([shared::chain::NAME])
 }
 
 #[cfg(test)]
