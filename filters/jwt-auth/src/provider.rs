@@ -7,7 +7,7 @@ use shared::config::{Invalid, Period};
 use shared::filter::Birth;
 use shared::identity::{Credential, HeaderName, IdentityHeaders};
 use shared::jose::{
-    Algorithm, Ambiguous, Claims, Discovery, Expected, Family, KeySet, Keyring, Mapping,
+    Algorithm, Ambiguous, Claims, Discovery, Expected, Family, KeySet, Keyring, Mapped, Mapping,
     MappingConfig, Place, Remote, Symmetric, Url, check_scopes,
 };
 use shared::sources::{Source, Sources};
@@ -104,15 +104,8 @@ impl Provider {
         headers: &IdentityHeaders,
     ) -> Result<Checked, Ambiguous> {
         let by = (JwtAuth::NAME, "jwt");
-        let credential = self.mapping.credential(by, &claims, expires, headers)?;
-        Ok(Checked {
-            provider,
-            generation,
-            expires,
-            scopes: self.mapping.scopes(&claims),
-            claims,
-            credential: Rc::new(credential),
-        })
+        let Mapped { scopes, credential } = self.mapping.apply(by, &claims, expires, headers)?;
+        Ok(Checked { provider, generation, expires, scopes, claims, credential })
     }
 }
 

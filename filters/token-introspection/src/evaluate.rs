@@ -6,7 +6,7 @@ use std::time::Duration;
 use shared::config::Invalid;
 use shared::filter::Plugin;
 use shared::identity::{Credential, HeaderName, IdentityHeaders};
-use shared::jose::{Claims, Expected, Mapping, MappingConfig};
+use shared::jose::{Claims, Expected, Mapped, Mapping, MappingConfig};
 use shared::sources::{Source, Sources};
 use shared::time::Timestamp;
 
@@ -115,12 +115,9 @@ impl Evaluation {
         let leeway = u64::try_from(self.expected.leeway.as_nanos()).unwrap_or(u64::MAX);
         let ends = ends.map(|ends| Timestamp::from_nanos(ends.nanos().saturating_sub(leeway)));
         let by = (TokenIntrospection::NAME, "oauth2");
-        let credential = self
-            .mapping
-            .credential(by, &claims, ends, &self.identity_headers)
-            .map_err(|_| No::Claim)?;
-        let scopes = self.mapping.scopes(&claims);
-        Ok(Checked { ends, scopes, claims, credential: Rc::new(credential) })
+        let mapped = self.mapping.apply(by, &claims, ends, &self.identity_headers);
+        let Mapped { scopes, credential } = mapped.map_err(|_| No::Claim)?;
+        Ok(Checked { ends, scopes, claims, credential })
     }
 }
 

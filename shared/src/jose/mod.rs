@@ -29,6 +29,6 @@ pub use claims::{Claims, Expected, Unexpected};
 pub use crypto::Crypto;
 pub use jwk::{Key, KeySet, Symmetric};
 pub use keyring::{Fetch, Keyring, Lookup, Step};
-pub use mapping::{Ambiguous, Mapping, MappingConfig, check_scopes};
+pub use mapping::{Ambiguous, Mapped, Mapping, MappingConfig, check_scopes};
 pub use remote::{Discovery, Place, Remote, Url};
 pub use token::{Malformed, Token};
