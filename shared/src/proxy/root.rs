@@ -12,6 +12,7 @@ use crate::driver::{Instance, Run, Step};
 use crate::effects::{Effect, Effects};
 use crate::filter::{Answer, Background, Birth, Call, CallFailure, Plugin};
 use crate::hash::Spread;
+use crate::headers::Headers;
 use crate::reply::{Format, Refusal, Reply};
 use crate::store::Store;
 use crate::view::{Exchange, Host, Map, Request, Response, parse_status};
@@ -56,6 +57,8 @@ pub(super) struct Ended {
     pub(super) body: usize,
     /// How much of it is wanted.
     pub(super) max_body: usize,
+    /// How many trailers it has.
+    pub(super) trailers: usize,
 }
 
 /// The plugin of one kind of filter.
@@ -433,14 +436,19 @@ fn with_answer<T>(ended: Ended, tell: impl FnOnce(&Answer<'_>) -> T) -> T {
     let Some(status) = headers.first(":status").and_then(parse_status) else {
         return tell(&Answer::Failed(CallFailure::Broken));
     };
+    let trailers = match ended.trailers {
+        0 => Headers::default(),
+        _ => host::headers(MapType::CallTrailers).unwrap_or_default(),
+    };
+    let response = |body| Answer::Response { status, headers: &headers, body, trailers: &trailers };
     if ended.max_body == 0 || ended.body == 0 {
-        return tell(&Answer::Response { status, headers: &headers, body: &[] });
+        return tell(&response(&[]));
     }
     if ended.body > ended.max_body {
         return tell(&Answer::Failed(CallFailure::TooLong));
     }
     match imports::buffer(BufferType::CallBody, ended.body) {
-        Ok(body) => tell(&Answer::Response { status, headers: &headers, body: &body }),
+        Ok(body) => tell(&response(&body)),
         Err(_) => tell(&Answer::Failed(CallFailure::Broken)),
     }
 }
