@@ -75,6 +75,17 @@ impl Limit {
             }
             Ok(Tier::new(&name.0, algorithm, quota, rate))
         };
+        if on == Event::Unauthenticated && cost != Cost::default() {
+            return Err(Invalid::at("cost", "a failed authentication counts once"));
+        }
+        for (index, part) in key.iter().flat_map(|key| key.iter()).enumerate() {
+            if let KeyPart::Header(name) = part
+                && name.shared().starts_with("x-auth-")
+            {
+                let why = "anybody can send it; the key `consumer` or `subject` says who it is";
+                return Err(Invalid::at(format!("key[{index}].header"), why));
+            }
+        }
         let usual = tier(quota, "quota".into())?;
         let mut by_group = Vec::new();
         for (group, quota) in tiers {
