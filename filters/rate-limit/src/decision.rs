@@ -1,19 +1,22 @@
-//! What the limits of a request come to: all are checked, then all are charged.
+//! What the limits of a request come to: all are checked, then all are charged, then the service is
+//! asked about those that it counts.
 
 use std::time::Duration;
 
 use serde_json::json;
 use shared::config::Mode;
 use shared::effects::Effects;
+use shared::filter::Call;
 use shared::reply::Refusal;
 use shared::store::{Store, StoreFailure};
 use shared::time::Timestamp;
 use shared::view::Request;
 
-use crate::config::Event;
+use crate::config::{Counted, Event};
 use crate::fields::Stands;
 use crate::ledger::{Demand, Ledger};
 use crate::limit::{Limit, Tier};
+use crate::service::{Pending, Service};
 use crate::state::Standing;
 
 /// What becomes of a request.
@@ -25,18 +28,23 @@ pub(crate) struct Verdict<'a> {
     pub(crate) stands: Vec<Stands<'a>>,
     /// What is charged if the request turns out not to be authenticated.
     pub(crate) if_unauthenticated: Vec<(&'static str, Demand)>,
+    /// The call whose answer says more.
+    pub(crate) ask: Option<(Call, Pending)>,
 }
 
 /// A limit that a request is under, and what it is asked for.
 #[derive(Clone, Copy)]
-struct Asked<'a> {
-    limit: &'a Limit,
-    tier: &'a Tier,
-    demand: Demand,
+pub(crate) struct Asked<'a> {
+    /// The limit.
+    pub(crate) limit: &'a Limit,
+    /// Its quota.
+    pub(crate) tier: &'a Tier,
+    /// What of it.
+    pub(crate) demand: Demand,
 }
 
 /// What stands in the way of a request.
-enum No<'a> {
+pub(crate) enum No<'a> {
     /// These limits.
     Reached(Vec<Stands<'a>>),
     /// A count is not to be had.
@@ -47,6 +55,7 @@ enum No<'a> {
 pub(crate) fn decide<'a>(
     limits: &'a [Limit],
     ledger: &Ledger,
+    service: Option<&Service>,
     request: &Request<'_>,
     effects: &mut Effects,
 ) -> Verdict<'a> {
@@ -54,32 +63,43 @@ pub(crate) fn decide<'a>(
         Ok(asked) => asked,
         Err(refusal) => return Verdict { refusal: Some(refusal), ..Verdict::default() },
     };
-    let (enforced, shadow): (Vec<_>, Vec<_>) =
-        asked.into_iter().partition(|asked| asked.limit.mode == Mode::Enforce);
+    let (global, local): (Vec<_>, Vec<_>) = asked.into_iter().partition(Asked::is_global);
+    let (enforced, shadow): (Vec<_>, Vec<_>) = local.into_iter().partition(Asked::is_enforced);
+    let question = match service {
+        Some(service) if !global.is_empty() => match service.question(global, request, effects) {
+            Ok(question) => Some((service, question)),
+            Err(over) => return refused(No::Reached(over), effects),
+        },
+        _ => None,
+    };
     let till = Till { ledger, store: request.store(), now: request.now() };
     let stands = match till.settle(&enforced) {
         Ok(stands) => stands,
-        Err(No::Unknown(failure)) => {
-            return Verdict { refusal: Some(unknown(failure)), ..Verdict::default() };
-        }
-        Err(No::Reached(stands)) => {
-            for Stands { limit, .. } in &stands {
-                effects.count_by("limited", "limit", limit.name);
-            }
-            return Verdict { refusal: reached(&stands), stands, ..Verdict::default() };
-        }
+        Err(no) => return refused(no, effects),
     };
-    for asked in &shadow {
-        let event = match till.settle(std::slice::from_ref(asked)) {
-            Ok(_) => continue,
-            Err(No::Reached(_)) => "shadow_limited",
-            Err(No::Unknown(_)) => "shadow_unknown",
-        };
-        effects.count_by(event, "limit", asked.limit.name);
-    }
     let later = enforced.iter().chain(&shadow).filter(|asked| asked.is_later());
     let if_unauthenticated = later.map(|asked| (asked.limit.name, asked.demand)).collect();
-    Verdict { refusal: None, stands, if_unauthenticated }
+    let ask = question.and_then(|(service, question)| {
+        service.ask(question, (&enforced, &stands, &shadow), request, effects)
+    });
+    if ask.is_none() {
+        till.watch(&shadow, effects);
+    }
+    Verdict { refusal: None, stands, if_unauthenticated, ask }
+}
+
+/// The verdict on a request that something stands in the way of.
+pub(crate) fn refused<'a>(no: No<'a>, effects: &mut Effects) -> Verdict<'a> {
+    let stands = match no {
+        No::Unknown(failure) => {
+            return Verdict { refusal: Some(unknown(failure)), ..Verdict::default() };
+        }
+        No::Reached(stands) => stands,
+    };
+    for Stands { limit, .. } in &stands {
+        effects.count_by("limited", "limit", limit.name);
+    }
+    Verdict { refusal: reached(&stands), stands, ..Verdict::default() }
 }
 
 /// The limits that a request is under.
@@ -114,25 +134,38 @@ fn all_asked<'a>(
 
 impl<'a> Asked<'a> {
     /// Whether it is charged later, if at all.
-    fn is_later(&self) -> bool {
+    pub(crate) fn is_later(&self) -> bool {
         self.limit.on == Event::Unauthenticated
     }
 
-    const fn stands(&self, standing: Standing) -> Stands<'a> {
+    fn is_global(&self) -> bool {
+        self.limit.counted == Counted::Global
+    }
+
+    /// Whether it refuses anybody.
+    pub(crate) fn is_enforced(&self) -> bool {
+        self.limit.mode == Mode::Enforce
+    }
+
+    /// How its limit stands.
+    pub(crate) const fn stands(&self, standing: Standing) -> Stands<'a> {
         Stands { limit: self.limit, tier: self.tier, standing }
     }
 }
 
 /// Where limits are checked and charged.
-struct Till<'t, 's> {
-    ledger: &'t Ledger,
-    store: Store<'s>,
-    now: Timestamp,
+pub(crate) struct Till<'t, 's> {
+    /// The counts.
+    pub(crate) ledger: &'t Ledger,
+    /// Where they are.
+    pub(crate) store: Store<'s>,
+    /// The time now.
+    pub(crate) now: Timestamp,
 }
 
 impl Till<'_, '_> {
     /// Charges all, or none.
-    fn settle<'a>(&self, all: &[Asked<'a>]) -> Result<Vec<Stands<'a>>, No<'a>> {
+    pub(crate) fn settle<'a>(&self, all: &[Asked<'a>]) -> Result<Vec<Stands<'a>>, No<'a>> {
         // What is alone is checked by being charged.
         if all.len() > 1 || all.iter().any(Asked::is_later) {
             self.check(all)?;
@@ -168,7 +201,20 @@ impl Till<'_, '_> {
         if reached.is_empty() { Ok(()) } else { Err(No::Reached(reached)) }
     }
 
-    fn give_back(&self, charged: &[Asked<'_>]) {
+    /// Charges each by itself, and counts those that would have refused the request.
+    pub(crate) fn watch(&self, shadow: &[Asked<'_>], effects: &mut Effects) {
+        for asked in shadow {
+            let event = match self.settle(std::slice::from_ref(asked)) {
+                Ok(_) => continue,
+                Err(No::Reached(_)) => "shadow_limited",
+                Err(No::Unknown(_)) => "shadow_unknown",
+            };
+            effects.count_by(event, "limit", asked.limit.name);
+        }
+    }
+
+    /// Takes charges back.
+    pub(crate) fn give_back(&self, charged: &[Asked<'_>]) {
         for asked in charged.iter().filter(|asked| !asked.is_later()) {
             if let Err(failure) = self.ledger.give_back(self.store, &asked.demand) {
                 let name = asked.limit.name;

@@ -55,6 +55,22 @@ pub(crate) fn append(key: &mut Vec<u8>, part: Option<&[u8]>) {
     }
 }
 
+/// The parts that were written and are there.
+pub(crate) fn parts(mut key: &[u8]) -> Vec<&[u8]> {
+    let mut parts = Vec::new();
+    while let Some((is_there, rest)) = key.split_first() {
+        let Some((len, rest)) = rest.split_first_chunk::<8>().filter(|_| *is_there == 1) else {
+            key = rest;
+            continue;
+        };
+        let len = usize::try_from(u64::from_le_bytes(*len)).unwrap_or(usize::MAX);
+        let (part, rest) = rest.split_at_checked(len).unwrap_or((rest, &[]));
+        parts.push(part);
+        key = rest;
+    }
+    parts
+}
+
 fn header(name: &str, request: &Request<'_>) -> Option<Vec<u8>> {
     let mut values = request.headers().all(name);
     let first = values.next()?;

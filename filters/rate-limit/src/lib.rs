@@ -14,7 +14,10 @@
 //!    by whomever behind this filter, and refuses those that come when too many were. Requests
 //!    under way at once are not refused by each other's failures; those are owed, and delay the next.
 //! 7. `mode: shadow` counts, and refuses nobody. What is in shadow is not announced.
-//! 8. Whoever may choose a key chooses among quotas: a header or a path as a key alone limits nobody
+//! 8. `counted: global` limits are counted by a rate-limit service for the whole fleet. What is counted
+//!    here is checked and charged first: what is refused here is charged nowhere else, and what the
+//!    service refuses is given back here. `service/question` says more.
+//! 9. Whoever may choose a key chooses among quotas: a header or a path as a key alone limits nobody
 //!    who means it.
 
 #![forbid(unsafe_code)]
@@ -36,17 +39,20 @@ mod tests;
 
 use shared::config::{Invalid, Layers, Mode, Scope};
 use shared::effects::Effects;
-use shared::filter::{Birth, Filter, Flow, Plugin};
+use shared::filter::{Answer, Birth, Filter, Flow, Plugin};
+use shared::reply::Refusal;
 use shared::view::{Request, Response};
 
 pub use config::{Config, Settings};
 use decision::{Verdict, decide};
 use ledger::{Demand, Ledger};
+use service::{Pending, Service};
 
 /// The plugin: the counts. The limits are in its settings.
 #[derive(Debug)]
 pub struct RateLimit {
     ledger: Ledger,
+    service: Option<Service>,
 }
 
 impl Plugin for RateLimit {
@@ -57,7 +63,8 @@ impl Plugin for RateLimit {
 
     fn new(config: Config, layers: &Layers<Settings>, birth: &Birth<'_>) -> Result<Self, Invalid> {
         service::check(config.service.as_ref(), layers)?;
-        Ok(Self { ledger: Ledger::new(birth, Self::NAME, config.memory) })
+        let service = config.service.map(|config| Service::new(&config, birth, Self::NAME));
+        Ok(Self { ledger: Ledger::new(birth, Self::NAME, config.memory), service })
     }
 }
 
@@ -66,6 +73,8 @@ impl Plugin for RateLimit {
 pub struct Exchange {
     /// What is charged if the request turns out not to be authenticated, and for which limit.
     if_unauthenticated: Vec<(&'static str, Demand)>,
+    /// What is kept while the service is asked.
+    pending: Option<Pending>,
 }
 
 impl Filter for Exchange {
@@ -78,20 +87,33 @@ impl Filter for Exchange {
         request: &Request<'_>,
         effects: &mut Effects,
     ) -> Flow {
-        let Settings { limits, headers } = &scope.settings;
-        let Verdict { refusal, stands, if_unauthenticated } =
-            decide(limits, &plugin.ledger, request, effects);
-        self.if_unauthenticated = if_unauthenticated;
-        if scope.mode == Mode::Enforce {
-            fields::announce(*headers, &stands, effects);
-        }
-        match refusal {
-            Some(refusal) => Flow::Refuse(refusal),
-            None => {
-                effects.count("allowed");
-                Flow::Continue
+        let limits = &scope.settings.limits;
+        let service = plugin.service.as_ref();
+        let mut verdict = decide(limits, &plugin.ledger, service, request, effects);
+        self.if_unauthenticated = std::mem::take(&mut verdict.if_unauthenticated);
+        match verdict.ask.take() {
+            Some((call, pending)) => {
+                self.pending = Some(pending);
+                Flow::Wait(call)
             }
+            None => conclude(&verdict, scope, effects),
         }
+    }
+
+    fn on_answer(
+        &mut self,
+        plugin: &mut RateLimit,
+        scope: &Scope<Settings>,
+        answer: &Answer<'_>,
+        request: &Request<'_>,
+        effects: &mut Effects,
+    ) -> Flow {
+        let (Some(pending), Some(service)) = (self.pending.take(), &plugin.service) else {
+            return Flow::Refuse(Refusal::unavailable("unexpected_answer"));
+        };
+        let settings = &scope.settings;
+        let verdict = pending.conclude(service, &plugin.ledger, settings, answer, request, effects);
+        conclude(&verdict, scope, effects)
     }
 
     fn on_response(
@@ -111,6 +133,18 @@ impl Filter for Exchange {
             }
         }
     }
+}
+
+/// What becomes of a request on which the verdict is known.
+fn conclude(verdict: &Verdict<'_>, scope: &Scope<Settings>, effects: &mut Effects) -> Flow {
+    if scope.mode == Mode::Enforce {
+        fields::announce(scope.settings.headers, &verdict.stands, effects);
+    }
+    if let Some(refusal) = &verdict.refusal {
+        return Flow::Refuse(refusal.clone());
+    }
+    effects.count("allowed");
+    Flow::Continue
 }
 
 /// Whether a response says that the credentials are missing or not good.

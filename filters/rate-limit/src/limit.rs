@@ -128,6 +128,21 @@ impl Limit {
         Ok(Some(bytes))
     }
 
+    /// The parts of the key, and what the request has of each.
+    pub(crate) fn parts(
+        &self,
+        request: &Request<'_>,
+    ) -> impl Iterator<Item = (KeyPart, Option<Vec<u8>>)> {
+        // A path that can be read in more than one way was refused before.
+        self.key.iter().map(|part| (part.clone(), key::part(part, request).unwrap_or_default()))
+    }
+
+    /// The quota of this id; the usual one where there is none.
+    pub(crate) fn tier_of(&self, id: u64) -> &Tier {
+        let tier = self.tiers.iter().find(|(_, tier)| tier.id == id);
+        tier.map_or(&self.usual, |(_, tier)| tier)
+    }
+
     /// The quota of whoever sends the request.
     pub(crate) fn tier(&self, request: &Request<'_>) -> &Tier {
         if self.tiers.is_empty() {

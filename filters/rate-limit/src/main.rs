@@ -1,2 +1,2 @@
 //! The module of `rate-limit`.
-shared::plugin!(rate_limit::RateLimit, response);
+shared::plugin!(rate_limit::RateLimit, wait, response);

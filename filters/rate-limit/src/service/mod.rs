@@ -1,88 +1,20 @@
 //! Counting by a rate-limit service, for the whole fleet
 //! (`envoy.service.ratelimit.v3.RateLimitService`).
 //!
-//! Its configuration is read here, and refused by name: there is no client yet.
+//! `config` is what is configured, `client` asks and understands, in the words of `wire` and the form
+//! of `grpc`; `memory` is what need not be asked again, `descriptor` what a limit's key is called
+//! there, `question` what becomes of a request meanwhile.
 
-use serde::{Deserialize, Deserializer, de::Error};
-use shared::config::{Invalid, Layers, Period};
+mod client;
+mod config;
+mod descriptor;
+mod grpc;
+mod headers;
+mod memory;
+mod question;
+#[cfg(test)]
+mod tests;
+mod wire;
 
-use crate::config::{Counted, Settings};
-use crate::limit::Limit;
-
-/// Who counts for the whole fleet (`service`).
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "read, and refused, until a service can be asked")]
-pub(crate) struct Config {
-    /// The cluster of the proxy that leads to the service.
-    pub(crate) cluster: Name,
-    /// The domain under which the service knows our limits.
-    pub(crate) domain: Name,
-    /// How long an answer may take; default 20ms.
-    #[serde(default = "twenty_millis")]
-    pub(crate) timeout: Timeout,
-    /// What becomes of a request when the service cannot be asked; default `deny`.
-    #[serde(default)]
-    pub(crate) on_failure: OnFailure,
-}
-
-/// What becomes of a request when the service cannot be asked (`on_failure`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum OnFailure {
-    /// It is refused, 503.
-    #[default]
-    Deny,
-    /// It goes on.
-    Allow,
-    /// This proxy counts by itself, as though the limit were `local`.
-    Local,
-}
-
-/// A name that is not empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Name(pub String);
-
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        if name.is_empty() || name.bytes().any(|byte| byte.is_ascii_control()) {
-            return Err(D::Error::custom("is empty, or more than one line"));
-        }
-        Ok(Self(name))
-    }
-}
-
-/// How long an answer may take: 1ms to 10s.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Timeout(pub Period);
-
-fn twenty_millis() -> Timeout {
-    Timeout(Period::from_millis(20))
-}
-
-impl<'de> Deserialize<'de> for Timeout {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let time = Period::deserialize(deserializer)?;
-        let millis = time.duration().as_millis();
-        if !(1..=10_000).contains(&millis) {
-            return Err(D::Error::custom("is not from 1ms to 10s"));
-        }
-        Ok(Self(time))
-    }
-}
-
-/// Refuses what nobody does yet: no service is asked, so none may be configured.
-pub(crate) fn check(config: Option<&Config>, layers: &Layers<Settings>) -> Result<(), Invalid> {
-    if config.is_some() {
-        return Err(Invalid::at("service", "no rate-limit service can be asked yet; leave it out"));
-    }
-    for (place, scope) in layers.all() {
-        let global = |limit: &Limit| limit.counted == Counted::Global;
-        if let Some(index) = scope.settings.limits.iter().position(global) {
-            let path = format!("limits[{index}].counted");
-            return Err(Invalid::at(path, "`global` needs a `service`").within(&place));
-        }
-    }
-    Ok(())
-}
+pub(crate) use config::{Config, check};
+pub(crate) use question::{Pending, Service};

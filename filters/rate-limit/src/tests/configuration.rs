@@ -17,10 +17,24 @@ fn limit_is_refused(more: Value, message: &str) {
 }
 
 #[test]
-fn a_service_is_refused_by_name() {
-    let service = json!({"cluster": "ratelimit", "domain": "gatehouse"});
-    check(json!({"service": service}), "service: ");
+fn services_that_are_none() {
+    let service = |more: Value| {
+        let mut service = json!({"cluster": "ratelimit", "domain": "gatehouse"});
+        for (name, value) in more.as_object().unwrap() {
+            service[name] = value.clone();
+        }
+        json!({"service": service})
+    };
+    check(json!({"service": {"cluster": "a"}}), "service: missing field `domain`");
+    check(service(json!({"cluster": ""})), "service.cluster: is empty");
+    check(service(json!({"domain": "a\nb"})), "service.domain: is empty, or more");
+    check(service(json!({"timeout": "0s"})), "service.timeout: ");
+    check(service(json!({"timeout": "11s"})), "service.timeout: is not from 1ms to 10s");
+    check(service(json!({"on_failure": "open"})), "service.on_failure: ");
+    check(service(json!({"failure": "deny"})), "service.failure: unknown");
     limit_is_refused(json!({"counted": "global"}), "limits[0].counted: `global` needs a `service`");
+    let on = json!({"counted": "global", "on": "unauthenticated"});
+    limit_is_refused(on, "limits[0].counted: `global` counts requests");
 }
 
 #[test]
