@@ -17,8 +17,10 @@
 
 pub mod client;
 pub mod envoy;
+pub mod grpc;
 #[cfg(feature = "host")]
 pub mod host;
 pub mod modules;
+pub mod ratelimit;
 pub mod tokens;
 pub mod upstream;
