@@ -23,5 +23,6 @@ mod health_shortcut;
 mod hostile;
 mod jwt_auth;
 mod jwt_differential;
+mod rate_limit;
 mod rendered;
 mod waiting;
