@@ -23,6 +23,7 @@ mod health_shortcut;
 mod hostile;
 mod jwt_auth;
 mod jwt_differential;
+mod rate_limit;
 mod rate_limit_service;
 mod rendered;
 mod waiting;

@@ -65,7 +65,7 @@ impl TryFrom<Written> for Settings {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LimitEntry {
-    /// Its name: of letters, digits, `-`, `_` and `.`; for clients, counters and logs.
+    /// Its name: 1 to 64 letters, digits, `-` and `_`; for clients, counters and logs.
     pub(crate) name: LimitName,
     /// Which requests it is for; default all.
     #[serde(rename = "match")]
@@ -104,10 +104,10 @@ pub(crate) struct LimitName(pub(crate) String);
 impl<'de> Deserialize<'de> for LimitName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         if name.is_empty() || name.len() > 64 || !name.bytes().all(fits) {
             return Err(D::Error::custom(
-                "a name is 1 to 64 letters, digits, `-`, `_` and `.`, and this is none",
+                "a name is 1 to 64 letters, digits, `-` and `_`, and this is none",
             ));
         }
         Ok(Self(name))

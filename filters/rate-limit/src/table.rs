@@ -113,6 +113,7 @@ impl Entry<'_> {
 
 /// The entries of a slot, as far as it holds together.
 fn entries(slot: &[u8]) -> impl Iterator<Item = Entry<'_>> {
+    let slot = slot.get(..SLOT).unwrap_or(slot);
     let mut at: usize = 0;
     std::iter::from_fn(move || {
         let rest = slot.get(at..)?;

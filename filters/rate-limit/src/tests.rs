@@ -11,6 +11,7 @@ mod configuration;
 mod keys;
 mod limits;
 mod model;
+mod models;
 mod slots;
 
 /// A filter with these limits.
