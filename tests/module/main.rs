@@ -17,4 +17,5 @@ mod health_shortcut;
 mod host_itself;
 mod jwt_auth;
 mod rate_limit;
+mod rate_limit_service;
 mod shape;

@@ -1,5 +1,6 @@
 //! A real service, with a real Redis behind it: what is counted is right, whatever happens to them.
 
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tests::client::Request;
 use tests::envoy::{Envoy, Setup};
+use tests::modules::top;
 use tests::ratelimit::{Redis, Service};
 use tests::upstream::Upstream;
 
@@ -70,6 +72,33 @@ fn two_envoys_share_one_quota_to_the_last_request() {
     }
     assert_eq!(service.calls().len(), calls);
     assert!(calls < 240, "{calls} calls for 240 requests");
+}
+
+/// `envoy/rate-limit-service.yaml`: with the service, and without it.
+#[test]
+fn the_bootstrap_with_a_service_runs() {
+    let (redis, upstream) = (Redis::start(), Upstream::start());
+    let limit = "gatehouse/per-tenant=5/3600:header.x-tenant";
+    let mut service = Service::start(&redis, &[limit]);
+    let text = fs::read_to_string(top().join("envoy/rate-limit-service.yaml")).unwrap();
+    let text = text
+        .replace("port_value: 10000", "port_value: 0")
+        .replace("port_value: 9901", "port_value: 0")
+        .replace("port_value: 8080", &format!("port_value: {}", upstream.address().port()))
+        .replace("port_value: 8081", &format!("port_value: {}", service.address().port()))
+        // For a machine with more to do than this.
+        .replace("timeout: 20ms", "timeout: 5s")
+        .replace("dist/", &format!("{}/dist/", top().display()));
+    let envoys = [Envoy::of_yaml(&text, 2), Envoy::of_yaml(&text, 2)];
+    let get = |at: usize, tenant: &str| {
+        let request = Request::get("/").header("x-tenant", tenant);
+        request.send(envoys[at % 2].address()).status
+    };
+    let statuses: Vec<_> = (0..8).map(|at| get(at, "acme")).collect();
+    assert_eq!(statuses, [200, 200, 200, 200, 200, 429, 429, 429]);
+    service.stop();
+    let statuses: Vec<_> = (0..12).map(|at| get(at, "zenith")).collect();
+    assert_eq!(statuses, [[200; 10].as_slice(), &[429, 429]].concat());
 }
 
 #[test]
