@@ -7,7 +7,7 @@ WASM := scripts/env --wasm cargo
 MODULES = $(patsubst %/src/main.rs,%,$(wildcard filters/*/src/main.rs tests/modules/*/src/main.rs))
 WASM_PACKAGES = -p shared $(patsubst %,-p %,$(notdir $(MODULES)))
 
-.PHONY: help setup check test demo wasm proxy bench fmt clean
+.PHONY: help setup check test demo wasm proxy bench fuzz fmt clean
 
 help: ## these lines
 	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -30,13 +30,13 @@ check: ## format, lints (native and Wasm), documentation
 	@if command -v shellcheck >/dev/null; then shellcheck -x scripts/* .ci/run; fi
 
 test: ## everything: native tests, built modules, real Envoy, the core in Node
-	@scripts/setup wasm envoy node load oracle
+	@scripts/setup wasm envoy node load oracle provider
 	@scripts/wasm
 	$(HOST) test $(LOCKED) --workspace
 	$(WASM) test $(LOCKED) -p shared --target wasm32-unknown-unknown --lib --tests
 
 proxy: ## the tests in the real Envoy; FILTER=basic-auth: only those
-	@scripts/setup wasm envoy load oracle
+	@scripts/setup wasm envoy load oracle provider
 	@scripts/wasm
 	$(HOST) test $(LOCKED) -p tests --test proxy -- $(FILTER)
 
@@ -50,6 +50,10 @@ bench: ## what the filters cost, natively and in Envoy
 	@scripts/wasm
 	$(HOST) bench $(LOCKED) -p shared --features testing
 	$(HOST) run $(LOCKED) -p tests --no-default-features --bin bench
+
+fuzz: ## the fuzzers, a minute each; SECONDS=3600: an hour each
+	@scripts/setup fuzz
+	@scripts/fuzz $(SECONDS)
 
 fmt: ## format
 	@scripts/setup check
