@@ -47,6 +47,8 @@ const RESPONDING: [&str; 2] = ["rate-limit", BUNDLE];
 /// The callbacks of a filter whose requests wait.
 const OF_WAITING: [&str; 2] = ["proxy_on_request_body", "proxy_on_request_trailers"];
 
+/// The modules that look at responses.
+const RESPONDING: [&str; 2] = ["rate-limit", BUNDLE];
 /// The callback of a filter that looks at responses.
 const OF_RESPONSES: [&str; 1] = ["proxy_on_response_headers"];
 
