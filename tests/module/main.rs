@@ -18,3 +18,4 @@ mod health_shortcut;
 mod host_itself;
 mod jwt_auth;
 mod shape;
+mod token_introspection;

@@ -40,6 +40,8 @@ const IMPORTS: [&str; 24] = [
 /// What ends a program: where Rust panics, which a module of ours does not.
 const END: &str = "wasi_snapshot_preview1.proc_exit";
 
+/// The modules whose requests wait.
+const WAITING: [&str; 3] = ["jwt-auth", "token-introspection", BUNDLE];
 /// The callbacks of a filter whose requests wait.
 const OF_WAITING: [&str; 2] = ["proxy_on_request_body", "proxy_on_request_trailers"];
 
@@ -86,7 +88,7 @@ fn a_module_exports_the_callbacks_that_it_needs_and_no_more() {
         exports.retain(|export| export.starts_with("proxy_"));
         exports.sort();
         let mut expected = EXPORTS.to_vec();
-        if ["jwt-auth", BUNDLE].contains(&name.as_str()) {
+        if WAITING.contains(&name.as_str()) {
             expected.extend(OF_WAITING);
             expected.sort_unstable();
         }

@@ -25,4 +25,5 @@ mod hostile;
 mod jwt_auth;
 mod jwt_differential;
 mod rendered;
+mod token_introspection;
 mod waiting;

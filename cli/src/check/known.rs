@@ -11,6 +11,7 @@ use shared::driver::Instance;
 use shared::filter::{Birth, Plugin};
 use shared::time::Timestamp;
 use shared::view::NoHost;
+use token_introspection::TokenIntrospection;
 
 /// A filter.
 pub(super) struct Known {
@@ -51,7 +52,7 @@ static KNOWN: [Known; 10] = [
     built::<BasicAuth>(Role::Authenticator),
     built::<JwtAuth>(Role::Authenticator),
     planned("oauth2-login", Role::Authenticator),
-    planned("token-introspection", Role::Authenticator),
+    built::<TokenIntrospection>(Role::Authenticator),
     built::<AccessPolicy>(Role::Policy),
     planned("rate-limit", Role::Limit),
     built::<HealthShortcut>(Role::Other),

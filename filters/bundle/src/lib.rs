@@ -9,6 +9,8 @@ use basic_auth::BasicAuth;
 use health_shortcut::HealthShortcut;
 use jwt_auth::JwtAuth;
 use shared::runner::{Kind, Phases};
+use token_introspection::TokenIntrospection;
+use token_introspection::TokenIntrospection;
 
 /// The filters, each with the phases that its own module asks for (`plugin!`).
 pub const FILTERS: &[Kind] = &[
@@ -17,6 +19,8 @@ pub const FILTERS: &[Kind] = &[
     Kind::of::<BasicAuth>(Phases::REQUEST),
     Kind::of::<HealthShortcut>(Phases::REQUEST),
     Kind::of::<JwtAuth>(Phases::REQUEST.wait()),
+    Kind::of::<TokenIntrospection>(Phases::REQUEST.wait()),
+    Kind::of::<TokenIntrospection>(Phases::REQUEST.wait()),
 ];
 
 #[cfg(test)]
