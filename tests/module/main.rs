@@ -13,6 +13,7 @@ mod access_policy;
 mod any_order;
 mod api_key_auth;
 mod basic_auth;
+mod bundle;
 mod health_shortcut;
 mod host_itself;
 mod jwt_auth;

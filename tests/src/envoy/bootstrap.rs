@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::Envoy;
 use super::choice::{self, Form};
-use super::parts::{access_log, merge, socket};
+use super::parts::{access_log, merge, socket, wasm_of};
 use super::process::{self, Config};
+use crate::modules::BUNDLE;
 use crate::upstream::Upstream;
 
 /// What an Envoy is to be.
@@ -56,6 +57,19 @@ impl Setup {
     pub fn filter_of_struct(mut self, name: &str, config: Value) -> Self {
         choice::push(&mut self.filters, name, config, Form::Struct);
         self
+    }
+
+    /// A plugin of the module that has every filter, whatever the tests run as. All that are set up so
+    /// share a VM.
+    #[must_use]
+    pub fn bundled(self, name: &str, root_id: &str, config: &Value) -> Self {
+        self.native(wasm_of(BUNDLE, name, root_id, Form::Text.of(config)))
+    }
+
+    /// A filter's own module, whatever the tests run as.
+    #[must_use]
+    pub fn alone(self, name: &str, config: &Value) -> Self {
+        self.native(wasm_of(name, name, "", Form::Text.of(config)))
     }
 
     /// Any HTTP filter.
@@ -183,6 +197,8 @@ impl Setup {
 
     fn bootstrap(&self) -> Value {
         json!({
+            // What is discovered is asked for in the name of a node.
+            "node": {"id": "test", "cluster": "test"},
             "admin": {"address": socket(SocketAddr::from(([127, 0, 0, 1], 0)))},
             "static_resources": {
                 "listeners": [{

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tests::envoy::Setup;
 
+use crate::chain;
 use crate::load::Load;
 use crate::tokens::{self, Kind};
 use crate::{Section, Target, Variant};
@@ -17,6 +18,7 @@ pub(crate) fn sections(requests: u32) -> Vec<Section> {
         remembered(requests),
         policy_behind_a_key(requests),
         limits(requests),
+        chain::section(requests),
         never_seen("RS256 tokens never seen before", tokens::RS256, requests / FEWER),
         never_seen("ES256 tokens never seen before", tokens::ES256, requests / FEWER),
     ]
@@ -191,12 +193,12 @@ fn never_seen(name: &'static str, kind: Kind, requests: u32) -> Section {
     }
 }
 
-fn no_filter() -> Variant {
+pub(crate) fn no_filter() -> Variant {
     variant("no filter", Setup::new())
 }
 
 /// One worker and no access log: what that reads of a filter's state is not the filter's cost.
-fn variant(name: &'static str, setup: Setup) -> Variant {
+pub(crate) fn variant(name: &'static str, setup: Setup) -> Variant {
     let setup = setup.connection_manager(json!({"access_log": []})).workers(1);
     Variant { name, targets: Vec::new(), counter: None, seen: 0, setup }
 }
