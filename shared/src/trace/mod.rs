@@ -23,6 +23,10 @@ pub mod xray;
 use std::fmt;
 use std::num::{NonZeroU64, NonZeroU128};
 
+/// The filter state under which the context of a request stands, as a `traceparent`. `trace-context`
+/// sets it; the driver gives it to every call that a request waits for.
+pub const STATE: &str = "gatehouse.traceparent";
+
 /// The id of a trace: 16 bytes, not all of them zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceId(NonZeroU128);
