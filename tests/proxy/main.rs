@@ -24,4 +24,5 @@ mod hostile;
 mod jwt_auth;
 mod jwt_differential;
 mod rendered;
+mod trace_context;
 mod waiting;
