@@ -15,3 +15,4 @@ mod health_shortcut;
 mod host_itself;
 mod jwt_auth;
 mod shape;
+mod trace_context;

@@ -70,6 +70,12 @@ impl<'a> Injection<'a> {
         if self.source != Some(Source::W3c) || !self.carried.present.contains(H::Tracestate) {
             return;
         }
+        if let Sole::Once(value) = self.carried.sole(H::Tracestate)
+            && tracestate::is_as_it_should_be(value)
+        {
+            self.done.insert(H::Tracestate);
+            return;
+        }
         match tracestate::combine(self.carried.all(H::Tracestate)) {
             Ok(list) if list.is_empty() => {}
             Ok(list) => self.set(H::Tracestate, &list),

@@ -192,7 +192,7 @@ impl TraceContext {
         };
         let outgoing = self.go_on(settings, incoming, only, request);
         let traceparent: Rc<[u8]> = Rc::from(&w3c::print(&outgoing)[..]);
-        self.keep(&outgoing, &traceparent, effects);
+        self.keep(&traceparent, effects);
         Injection::new(&self.names, &carried, settings, trusted, source, effects)
             .write(&outgoing, &traceparent);
         if settings.response.traceresponse {
@@ -243,10 +243,12 @@ impl TraceContext {
     }
 
     /// Leaves the context to the filters behind and the access log.
-    fn keep(&self, outgoing: &Outgoing, traceparent: &Rc<[u8]>, effects: &mut Effects) {
+    fn keep(&self, traceparent: &Rc<[u8]>, effects: &mut Effects) {
         let states = &self.states;
-        effects.set_state(Rc::clone(&states.trace_id), Rc::from(&outgoing.trace_id.hex()[..]));
-        effects.set_state(Rc::clone(&states.span_id), Rc::from(&outgoing.span_id.hex()[..]));
+        // Both stand in it already.
+        let part = |from, to| Rc::from(traceparent.get(from..to).unwrap_or_default());
+        effects.set_state(Rc::clone(&states.trace_id), part(3, 35));
+        effects.set_state(Rc::clone(&states.span_id), part(36, 52));
         effects.set_state(Rc::clone(&states.traceparent), Rc::clone(traceparent));
     }
 

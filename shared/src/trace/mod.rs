@@ -210,26 +210,28 @@ enum Case {
 
 /// 1 to 32 hex digits.
 fn parse_hex(text: &[u8], case: Case) -> Option<u128> {
-    if text.is_empty() || text.len() > 32 {
+    // In halves: Wasm has no numbers of 128 bits.
+    let (high, low) = text.split_at_checked(text.len().saturating_sub(16))?;
+    let high = if high.is_empty() { 0 } else { parse_hex_64(high, case)? };
+    Some(u128::from(high) << 64 | u128::from(parse_hex_64(low, case)?))
+}
+
+/// 1 to 16 hex digits.
+fn parse_hex_64(text: &[u8], case: Case) -> Option<u64> {
+    if text.is_empty() || text.len() > 16 {
         return None;
     }
-    text.iter().try_fold(0_u128, |number, byte| {
+    let mut number = 0;
+    for byte in text {
         let digit = match byte {
             b'0'..=b'9' => byte.wrapping_sub(b'0'),
             b'a'..=b'f' => byte.wrapping_sub(b'a' - 10),
             b'A'..=b'F' if case == Case::Any => byte.wrapping_sub(b'A' - 10),
             _ => return None,
         };
-        Some(number << 4 | u128::from(digit))
-    })
-}
-
-/// 1 to 16 hex digits.
-fn parse_hex_64(text: &[u8], case: Case) -> Option<u64> {
-    if text.len() > 16 {
-        return None;
+        number = number << 4 | u64::from(digit);
     }
-    parse_hex(text, case)?.try_into().ok()
+    Some(number)
 }
 
 /// 1 to 20 decimal digits.

@@ -45,6 +45,19 @@ pub fn combine<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result<Vec<u8>, Ma
     Ok(members.join(&b","[..]))
 }
 
+/// Whether the value of an only header can go on as it is: the usual case, which needs no copy.
+pub fn is_as_it_should_be(value: &[u8]) -> bool {
+    let members = || value.split(|byte| *byte == b',');
+    let is_good = |(index, member): (usize, &[u8])| {
+        let is_trimmed = !matches!(member.last(), None | Some(b' ' | b'\t'));
+        let Some(key) = key_of(member).filter(|_| is_trimmed && index < MOST) else { return false };
+        let is_same =
+            |other: &[u8]| other.strip_prefix(key).is_some_and(|rest| rest.starts_with(b"="));
+        !members().take(index).any(is_same)
+    };
+    members().enumerate().all(is_good)
+}
+
 /// The key of a member that is well-formed.
 fn key_of(member: &[u8]) -> Option<&[u8]> {
     let at = member.iter().position(|byte| *byte == b'=')?;

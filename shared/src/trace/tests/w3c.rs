@@ -4,7 +4,7 @@
 //! Where the suite still has rules of level 1 for the keys of `tracestate` (`foo@=1`, a tenant of 242
 //! characters), the grammar of level 2 decides.
 
-use super::super::tracestate::{Malformed, combine};
+use super::super::tracestate::{Malformed, combine, is_as_it_should_be};
 use super::super::w3c::{parse, print};
 use super::*;
 #[cfg(target_arch = "wasm32")]
@@ -123,6 +123,10 @@ fn of_the_flags_two_are_known_and_kept() {
 
 #[track_caller]
 fn check_state(values: &[&str], combined: Option<&str>) {
+    if let [value] = values {
+        let is_it = combined.is_some_and(|combined| !combined.is_empty() && combined == *value);
+        assert_eq!(is_as_it_should_be(value.as_bytes()), is_it, "{value}");
+    }
     let list = combine(values.iter().map(|value| value.as_bytes()));
     let list = list.map(|list| String::from_utf8(list).unwrap());
     assert_eq!(
