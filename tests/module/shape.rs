@@ -38,6 +38,9 @@ const END: &str = "wasi_snapshot_preview1.proc_exit";
 /// The callbacks of a filter whose requests wait.
 const OF_WAITING: [&str; 2] = ["proxy_on_request_body", "proxy_on_request_trailers"];
 
+/// The callbacks of a filter that adds to responses, and is told of ends.
+const OF_RESPONSES: [&str; 2] = ["proxy_on_log", "proxy_on_response_headers"];
+
 /// The callbacks of a filter that looks at requests alone. Envoy calls each that there is.
 const EXPORTS: [&str; 9] = [
     "proxy_abi_version_0_2_1",
@@ -79,6 +82,10 @@ fn a_module_exports_the_callbacks_that_it_needs_and_no_more() {
         exports.retain(|export| export.starts_with("proxy_"));
         exports.sort();
         let mut expected = EXPORTS.to_vec();
+        if name == "trace-context" {
+            expected.extend(OF_RESPONSES);
+            expected.sort_unstable();
+        }
         if name == "jwt-auth" {
             expected.extend(OF_WAITING);
             expected.sort_unstable();

@@ -11,6 +11,7 @@ use shared::driver::Instance;
 use shared::filter::{Birth, Plugin};
 use shared::time::Timestamp;
 use shared::view::NoHost;
+use trace_context::TraceContext;
 
 /// A filter.
 pub(super) struct Known {
@@ -55,7 +56,7 @@ static KNOWN: [Known; 10] = [
     built::<AccessPolicy>(Role::Policy),
     planned("rate-limit", Role::Limit),
     built::<HealthShortcut>(Role::Other),
-    planned("trace-context", Role::Other),
+    built::<TraceContext>(Role::Other),
     planned("telemetry", Role::Other),
 ];
 

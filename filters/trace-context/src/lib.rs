@@ -14,8 +14,7 @@
 //!    well-formed. `baggage` goes on as far as it is allowed and within its limits.
 //! 8. Filters behind and the access log find the context in filter state: `gatehouse.trace_id`,
 //!    `gatehouse.span_id`, and `gatehouse.traceparent`, which calls of other filters carry.
-//! 9. `request_id` gives the request an id that can be read out on a telephone line: a word, and not
-//!    longer than it may be.
+//! 9. `request_id` gives the request an id that is one word, and not longer than it may be.
 //! 10. `export` sends the proxy's own spans of recorded traces to a collector, in the background. A
 //!     collector that is slow or down costs spans, and no request anything.
 //! 11. No request is refused, whatever it carries, unless the proxy itself fails.

@@ -13,6 +13,7 @@ mod ask;
 mod guide;
 mod steps;
 mod tokens;
+mod traces;
 mod world;
 
 use std::io::{IsTerminal, stdin, stdout};

@@ -7,12 +7,13 @@ use tests::upstream::Received;
 use crate::ask::Ask;
 use crate::guide;
 use crate::tokens;
+use crate::traces;
 use crate::world::{FAILURES, INTERVAL, Outcome, WINDOW, World, must};
 
 type Step = fn(&World) -> Outcome;
 
 /// All of them. Later ones stand on earlier ones: the last counts what came before it.
-pub(crate) const STEPS: [(&str, Step); 25] = [
+pub(crate) const STEPS: [(&str, Step); 27] = [
     ("Liveness", liveness),
     ("Readiness and dependencies", readiness),
     ("The same in XML", xml),
@@ -38,6 +39,8 @@ pub(crate) const STEPS: [(&str, Step); 25] = [
     ("A method is open", guide::open_method),
     ("What is not offered", guide::not_offered),
     ("Too many wrong passwords", too_many),
+    ("A trace in another form", traces::goes_on),
+    ("A trace that is broken", traces::broken),
     ("What was counted", counted),
 ];
 

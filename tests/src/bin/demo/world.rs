@@ -13,6 +13,7 @@ use tests::upstream::{Answer, Received, Upstream};
 use crate::ask::Ask;
 use crate::guide;
 use crate::tokens;
+use crate::traces;
 
 /// What is wrong, where something is.
 pub(crate) type Outcome<T = ()> = Result<T, String>;
@@ -33,7 +34,8 @@ dan:$5$SszS.BGaiUu5A5Be$SuOP3Qu0PmJHjpWcW2CUBjguVFzN3zGDEovpoJkzTK/
 ";
 
 /// The headers of an answer that are shown.
-const SHOWN: [&str; 4] = ["content-type", "cache-control", "www-authenticate", "retry-after"];
+const SHOWN: [&str; 5] =
+    ["content-type", "cache-control", "www-authenticate", "retry-after", "traceresponse"];
 
 /// All that runs.
 pub(crate) struct World {
@@ -54,6 +56,7 @@ impl World {
         let (service, database) = (Upstream::answering(say_what_came), database());
         let issuer = tokens::issuer();
         let envoy = Setup::new()
+            .filter("trace-context", traces::config())
             .filter("health-shortcut", probes())
             .filter("basic-auth", users())
             .with_plugin(|plugin| {
