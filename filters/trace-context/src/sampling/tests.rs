@@ -1,5 +1,7 @@
 //! The samplers over time, on a clock that the tests set.
 
+#![allow(clippy::arithmetic_side_effects, reason = "test code")]
+
 use shared::testing::Proxy;
 use shared::trace::ids::Ids;
 

@@ -199,7 +199,7 @@ fn x_rays_header() {
         format!("Root={root};Sampled=2"),
         format!("Root={root};Parent=1"),
         format!("Root={root};Parent={}", "0".repeat(16)),
-        format!("Root=2{}", &root[1..]),
+        format!("Root={}", root.replacen("1-", "2-", 1)),
         format!("Root={root}0"),
         "Root=1-00000000-000000000000000000000000".to_owned(),
         format!("Root={root};junk"),
