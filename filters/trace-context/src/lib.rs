@@ -285,7 +285,7 @@ fn find(
     for source in &settings.extract.0 {
         match source.look(carried) {
             Look::Found(found) => return Some((*source, found)),
-            Look::Malformed => effects.count_by("malformed", "format", source.name()),
+            Look::Malformed => effects.count_by("malformed", "by", source.name()),
             Look::Absent => {}
         }
     }

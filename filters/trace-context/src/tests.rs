@@ -134,7 +134,7 @@ fn what_is_malformed_or_repeated_starts_anew() {
     ] {
         let upstream = send(always(), headers);
         assert_ne!(upstream.parent().0, TRACE);
-        assert_eq!(upstream.counts(), ["malformed.format.w3c"]);
+        assert_eq!(upstream.counts(), ["malformed.by.w3c"]);
         assert_eq!(upstream.names(), ["traceparent"]);
     }
 }
@@ -263,7 +263,7 @@ fn the_client_is_told_on_request() {
 fn in_shadow_it_counts_and_changes_nothing() {
     let headers = [("traceparent", "nonsense"), ("b3", "0")];
     let upstream = send(json!({"mode": "shadow"}), &headers);
-    assert_eq!(upstream.counts(), ["malformed.format.w3c"]);
+    assert_eq!(upstream.counts(), ["malformed.by.w3c"]);
     assert_eq!(upstream.effects.len(), 1);
     assert!(send(json!({"mode": "off"}), &headers).effects.is_empty());
 }

@@ -42,7 +42,7 @@ pub(crate) fn broken(world: &World) -> Outcome {
     let answer = world.ask(&Ask::get(OPEN).header("traceparent", upper_case), 200)?;
     let trace = trace_of(world, &answer)?;
     must(trace.len() == 32 && trace != TRACE, || format!("the trace is {trace}"))?;
-    let counter = "trace-context.malformed.format.w3c";
+    let counter = "trace-context.malformed.by.w3c";
     equal(counter, &world.envoy.counted(counter), &1)?;
     world.says("Upper case is no traceparent: a new trace starts, and that is counted.");
     Ok(())
