@@ -17,4 +17,5 @@ mod health_shortcut;
 mod host_itself;
 mod jwt_auth;
 mod shape;
+mod token_introspection;
 mod trace_context;

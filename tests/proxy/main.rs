@@ -24,5 +24,6 @@ mod hostile;
 mod jwt_auth;
 mod jwt_differential;
 mod rendered;
+mod token_introspection;
 mod trace_context;
 mod waiting;
