@@ -10,6 +10,7 @@ use health_shortcut::HealthShortcut;
 use jwt_auth::JwtAuth;
 use shared::runner::{Kind, Phases};
 use token_introspection::TokenIntrospection;
+use trace_context::TraceContext;
 
 /// The filters, each with the phases that its own module asks for (`plugin!`).
 pub const FILTERS: &[Kind] = &[
@@ -19,6 +20,7 @@ pub const FILTERS: &[Kind] = &[
     Kind::of::<HealthShortcut>(Phases::REQUEST),
     Kind::of::<JwtAuth>(Phases::REQUEST.wait()),
     Kind::of::<TokenIntrospection>(Phases::REQUEST.wait()),
+    Kind::of::<TraceContext>(Phases::REQUEST.response().log()),
 ];
 
 #[cfg(test)]
