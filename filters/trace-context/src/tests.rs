@@ -89,7 +89,7 @@ impl Upstream {
 
     fn counts(&self) -> Vec<String> {
         let name = |effect: &Effect| match effect {
-            Effect::Count(count) => Some(count.name("t").replacen("gatehouse.t.", "", 1)),
+            Effect::Count(count) => Some(count.name().replacen("gatehouse.trace-context.", "", 1)),
             _ => None,
         };
         self.effects.iter().filter_map(name).collect()
