@@ -209,8 +209,8 @@ impl<P: Plugin> Run<P> {
 /// A call for a request carries the request's trace, if there is a filter that knows it.
 fn traced(mut call: Call, request: &Request<'_>) -> Call {
     let is_set = call.headers.iter().any(|(name, _)| *name == w3c::TRACEPARENT);
-    // A proxy that cannot say is no reason not to ask.
-    let context = request.host().property(&[trace::STATE]).ok().flatten().unwrap_or_default();
+    // In a chain the state is not the proxy's yet, but the request knows it.
+    let context = request.property(&[trace::STATE]).unwrap_or_default();
     if !is_set
         && w3c::parse(&context).is_some()
         && let Ok(context) = String::from_utf8(context)
