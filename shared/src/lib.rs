@@ -9,6 +9,7 @@
 //! One module knows the ABI of proxy-wasm, and is compiled for Wasm alone: `proxy`. A module is
 //! made from a filter by [`plugin!`].
 
+pub mod address;
 pub mod cache;
 pub mod config;
 pub mod driver;
@@ -31,4 +32,5 @@ pub mod tally;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;
+pub mod trace;
 pub mod view;
