@@ -17,6 +17,7 @@ mod vm;
 use root::Rooted;
 
 use crate::filter::Plugin;
+use crate::view::Map;
 
 /// What a callback answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,12 @@ pub fn on_more(stream: u32) -> u32 {
 /// The head of a response has come.
 pub fn on_response(stream: u32) -> u32 {
     vm::with((), |vm| vm.response(stream));
+    Action::Continue as u32
+}
+
+/// A part of a body passes by; nothing is held.
+pub fn on_body(stream: u32, map: Map, len: usize, is_last: bool) -> u32 {
+    vm::with((), |vm| vm.body(stream, map, len, is_last));
     Action::Continue as u32
 }
 

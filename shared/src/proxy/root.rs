@@ -14,7 +14,7 @@ use crate::filter::{Answer, Background, Birth, Call, CallFailure, Plugin};
 use crate::hash::Spread;
 use crate::reply::{Format, Refusal, Reply};
 use crate::store::Store;
-use crate::view::{Exchange, Host, Map, Request, Response, parse_status};
+use crate::view::{Body, Exchange, Host, Map, Request, Response, parse_status};
 
 /// How often the log level is followed where the filter wants no tick of its own.
 const SLOWEST_TICK: Duration = Duration::from_secs(5);
@@ -39,6 +39,8 @@ pub(super) trait Root {
     fn request(&mut self, stream: u32, calls: &mut Calls<'_>) -> Action;
     /// The head of its response has come.
     fn response(&mut self, stream: u32);
+    /// A part of a body passes by.
+    fn body(&mut self, stream: u32, map: Map, len: usize, is_last: bool);
     /// It is logged.
     fn log(&mut self, stream: u32);
     /// The call that an exchange waits for has ended.
@@ -183,11 +185,17 @@ impl<P: Plugin> Root for Rooted<P> {
         }
     }
 
+    fn body(&mut self, stream: u32, map: Map, len: usize, is_last: bool) {
+        if let (Some(instance), Some(state)) = (&mut self.instance, self.streams.get_mut(&stream)) {
+            instance.on_body(&mut state.run, map, &Body::new(&Live, map, len, is_last));
+        }
+    }
+
     fn log(&mut self, stream: u32) {
-        let (Some(instance), Some(state)) = (&mut self.instance, self.streams.get_mut(&stream))
-        else {
-            return;
-        };
+        let Some(instance) = &mut self.instance else { return };
+        // Of what a filter in front has refused there is no more than this.
+        let mut unseen = Stream::default();
+        let state = self.streams.get_mut(&stream).unwrap_or(&mut unseen);
         let mut effects = Effects::default();
         instance.on_log(&mut state.run, &Exchange::new(&Live), &mut effects);
         effects.iter().for_each(|effect| note(P::NAME, effect));

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use super::Action;
 use super::root::{Ended, Root};
 use crate::hash::Spread;
+use crate::view::Map;
 
 /// Makes the plugin of a new root context.
 pub(super) type MakeRoot = fn() -> Box<dyn Root>;
@@ -129,6 +130,13 @@ impl Vm {
     pub(super) fn response(&mut self, stream: u32) {
         if let Some(root) = self.root_of(stream) {
             root.response(stream);
+        }
+    }
+
+    /// A part of a body passes by.
+    pub(super) fn body(&mut self, stream: u32, map: Map, len: usize, is_last: bool) {
+        if let Some(root) = self.root_of(stream) {
+            root.body(stream, map, len, is_last);
         }
     }
 
