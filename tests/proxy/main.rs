@@ -24,4 +24,5 @@ mod hostile;
 mod jwt_auth;
 mod jwt_differential;
 mod rendered;
+mod telemetry;
 mod waiting;

@@ -71,7 +71,10 @@ impl Outcome {
             && let Some(dot) = ours.iter().position(|byte| *byte == b'.')
             && let Some((by, reason)) = ours.split_at_checked(dot)
         {
-            return (word(by), word(reason.strip_prefix(b".").unwrap_or_default()));
+            return (
+                by.get(..by.len().min(64)).unwrap_or_default(),
+                word(reason.strip_prefix(b".").unwrap_or_default()),
+            );
         }
         (b"proxy", word(text))
     }
@@ -87,9 +90,9 @@ impl Outcome {
     }
 }
 
-/// The first letters, digits, `_` and `-`; 64 at most.
+/// The first lower-case letters, digits and `_`; 64 at most.
 fn word(text: &[u8]) -> &[u8] {
-    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-".contains(byte);
+    let is_part = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_';
     let end = text.iter().position(|byte| !is_part(byte)).unwrap_or(text.len());
     text.get(..end.min(64)).unwrap_or_default()
 }

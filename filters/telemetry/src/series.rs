@@ -126,7 +126,7 @@ impl Series {
             if self.key.is_empty() { (OTHER.as_bytes(), OTHER.as_bytes()) } else { (by, reason) };
         let filter = self.filter;
         let refusal = || {
-            let labels = [("by", by), ("reason", reason)];
+            let labels = [("source", by), ("reason", reason)];
             Counted {
                 counter: Rc::new(Metric::new(Kind::Counter, filter, "refusals", &labels)),
                 latency: None,
