@@ -64,11 +64,20 @@ impl<P: Plugin> Instance<P> {
         environment: &Environment,
         birth: &Birth<'_>,
     ) -> Result<Self, Invalid> {
-        let object = config::read(bytes, environment)?;
+        Self::of_object(config::read(bytes, environment)?, birth)
+    }
+
+    /// The same, of a configuration that has been read.
+    pub fn of_object(object: Map<String, Value>, birth: &Birth<'_>) -> Result<Self, Invalid> {
         let known = field_names::<P::Config>();
         let (layers, rest): (_, Map<_, _>) = Layers::split(P::NAME, object, known)?;
         let plugin = P::new(config::interpret(Value::Object(rest))?, &layers, birth)?;
         Ok(Self { plugin, layers })
+    }
+
+    /// Whether the proxy's metadata may say this for the filter.
+    pub fn check_override(&self, metadata: &Map<String, Value>) -> Result<(), Invalid> {
+        self.layers.check_override(metadata)
     }
 
     /// The head of a request has come.
@@ -78,6 +87,8 @@ impl<P: Plugin> Instance<P> {
         request: &Request<'_>,
         effects: &mut Effects,
     ) -> Step {
+        effects.speak_for(P::NAME);
+        request.restart_timing();
         if !self.plugin.concerns(request) {
             return conclude::<P>(
                 Flow::Continue,
@@ -118,6 +129,7 @@ impl<P: Plugin> Instance<P> {
         request: &Request<'_>,
         effects: &mut Effects,
     ) -> Step {
+        effects.speak_for(P::NAME);
         let Some(scope) = run.scope.clone() else {
             let refusal = Flow::Refuse(Refusal::unavailable("unexpected_answer"));
             return run.conclude(refusal, Format::default(), Mode::Enforce, request, effects);
@@ -133,6 +145,7 @@ impl<P: Plugin> Instance<P> {
         request: &Request<'_>,
         effects: &mut Effects,
     ) -> Step {
+        effects.speak_for(P::NAME);
         let Some(scope) = run.scope.clone() else {
             let refusal = Flow::Refuse(Refusal::unavailable("unexpected_news"));
             return run.conclude(refusal, Format::default(), Mode::Enforce, request, effects);
@@ -143,6 +156,7 @@ impl<P: Plugin> Instance<P> {
 
     /// How the filter refuses one more request that would be held.
     pub fn too_many_held(&self, request: &Request<'_>, effects: &mut Effects) -> Step {
+        effects.speak_for(P::NAME);
         let refusal = Flow::Refuse(Refusal::unavailable("too_many_waiting"));
         conclude::<P>(refusal, self.layers.top().errors, Mode::Enforce, request, effects)
     }
@@ -154,6 +168,7 @@ impl<P: Plugin> Instance<P> {
         response: &Response<'_>,
         effects: &mut Effects,
     ) {
+        effects.speak_for(P::NAME);
         run.filter.on_response(&mut self.plugin, response, effects);
     }
 
@@ -167,11 +182,13 @@ impl<P: Plugin> Instance<P> {
 
     /// The exchange has ended.
     pub fn on_log(&mut self, run: &mut Run<P>, exchange: &Exchange<'_>, effects: &mut Effects) {
+        effects.speak_for(P::NAME);
         run.filter.on_log(&mut self.plugin, exchange, effects);
     }
 
     /// How the filter refuses what the host cannot even show it.
     pub fn host_failure(&self, request: &Request<'_>, effects: &mut Effects) -> Step {
+        effects.speak_for(P::NAME);
         let refusal = Flow::Refuse(Refusal::unavailable("host_failure"));
         conclude::<P>(refusal, self.layers.top().errors, Mode::Enforce, request, effects)
     }
@@ -210,7 +227,7 @@ pub const PROBE: &str = "gatehouse.probe";
 /// Whether `health-shortcut` in front has found that the request is a probe. It is asked only of a
 /// request that would not go on by itself, so that the others cost nothing more.
 fn is_probe(request: &Request<'_>) -> bool {
-    request.host().property(&[PROBE]).is_ok_and(|mark| mark.is_some())
+    request.property(&[PROBE]).is_some()
 }
 
 fn conclude<P: Plugin>(

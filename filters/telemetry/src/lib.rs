@@ -110,6 +110,9 @@ impl Plugin for Telemetry {
 pub struct Observed {
     /// When its request came, if its sender asks how long it takes.
     timed: Option<Timestamp>,
+    /// Whether the sender was already known for one who may be told. Authenticators behind this filter
+    /// say it later.
+    is_trusted: bool,
     payload: Kept,
     result: Kept,
 }
@@ -136,8 +139,11 @@ impl Filter for Observed {
         if plugin.shows_payloads() {
             self.payload.begin(request.headers());
         }
-        if plugin.config.server_timing.is_some() && asks_for_timing(request) {
+        if let Some(timing) = &plugin.config.server_timing
+            && asks_for_timing(request)
+        {
             self.timed = Some(request.now());
+            self.is_trusted = timing.allow.include(request);
         }
         Flow::Continue
     }
@@ -152,7 +158,7 @@ impl Filter for Observed {
             self.result.begin(response.headers());
         }
         if let (Some(since), Some(allowed)) = (self.timed, &plugin.config.server_timing)
-            && allowed.allow.include(&Request::new(response.host()))
+            && (self.is_trusted || allowed.allow.include(&Request::new(response.host())))
         {
             timing::tell(since, response, effects);
         }

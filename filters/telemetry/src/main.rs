@@ -1,2 +1,2 @@
 //! The module of `telemetry`.
-shared::plugin!(telemetry::Telemetry, response, log, bodies);
+shared::plugin!(telemetry::Telemetry, wait, response, log, bodies);

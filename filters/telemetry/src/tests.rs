@@ -100,7 +100,10 @@ fn profiles_are_for_those_who_may() {
 
 #[test]
 fn mistakes_are_refused() {
-    refuse(&json!({"debug": {"allow": []}}), "debug.allow: a list of at least one, and this one is empty");
+    refuse(
+        &json!({"debug": {"allow": []}}),
+        "debug.allow: a list of at least one, and this one is empty",
+    );
     refuse(&json!({"debug": {"allow": [{}]}}), "debug.allow[0]: names nobody");
     refuse(
         &json!({"debug": {"allow": [{"groups": ["ops"]}], "for": "2d"}}),
@@ -127,7 +130,10 @@ fn flushed(series: &mut Series) -> String {
     let text = effects.to_string();
     let mut parts: Vec<_> = text.split(' ').map(str::to_owned).collect();
     parts.sort();
-    parts.join(" ").replace("gatehouse.t.requests;", "").replace(";method=m;status=2xx;tier=none", "")
+    parts
+        .join(" ")
+        .replace("gatehouse.t.requests;", "")
+        .replace(";method=m;status=2xx;tier=none", "")
 }
 
 #[test]

@@ -14,9 +14,9 @@ mod logger;
 mod root;
 mod vm;
 
-use root::Rooted;
-
-use crate::filter::Plugin;
+use crate::config::{Environment, Invalid};
+use crate::filter::Birth;
+use crate::runner::Runner;
 use crate::view::Map;
 
 /// What a callback answers.
@@ -29,11 +29,22 @@ pub enum Action {
     Pause = 1,
 }
 
-/// Prepares the VM for the plugins of one kind of filter. `MORE` says whether they are told of
-/// responses or ends.
-pub fn start<P: Plugin, const MORE: bool>() {
+/// What a module has. A function, so that a module of one filter is without the code for several.
+#[derive(Clone, Copy, Debug)]
+pub struct Module {
+    /// What it is called in logs.
+    pub name: &'static str,
+    /// Takes a plugin's configuration into effect: of its root id, and of the bytes that the proxy
+    /// hands over.
+    pub configure: Configure,
+}
+
+type Configure = fn(&str, &[u8], &Environment, &Birth<'_>) -> Result<Box<dyn Runner>, Invalid>;
+
+/// Prepares the VM for the plugins of a module.
+pub fn start(module: Module) {
     logger::install();
-    vm::with((), |vm| vm.set_make_root(|| Box::new(Rooted::<P>::new(MORE))));
+    vm::with((), |vm| vm.set_module(module));
 }
 
 /// More of a request has come. Where Envoy is set to `allow_on_headers_stop_iteration`, it would
@@ -48,9 +59,15 @@ pub fn on_response(stream: u32) -> u32 {
     Action::Continue as u32
 }
 
-/// A part of a body passes by; nothing is held.
-pub fn on_body(stream: u32, map: Map, len: usize, is_last: bool) -> u32 {
-    vm::with((), |vm| vm.body(stream, map, len, is_last));
+/// A part of a request's body has come. Filters look at it, and it is held as [`on_more`] says.
+pub fn on_request_body(stream: u32, len: usize, is_last: bool) -> u32 {
+    vm::with((), |vm| vm.body(stream, Map::Request, len, is_last));
+    on_more(stream)
+}
+
+/// A part of a response's body passes by.
+pub fn on_response_body(stream: u32, len: usize, is_last: bool) -> u32 {
+    vm::with((), |vm| vm.body(stream, Map::Response, len, is_last));
     Action::Continue as u32
 }
 
