@@ -17,3 +17,4 @@ mod health_shortcut;
 mod host_itself;
 mod jwt_auth;
 mod shape;
+mod telemetry;

@@ -11,6 +11,7 @@ use shared::driver::Instance;
 use shared::filter::{Birth, Plugin};
 use shared::time::Timestamp;
 use shared::view::NoHost;
+use telemetry::Telemetry;
 
 /// A filter.
 pub(super) struct Known {
@@ -56,7 +57,7 @@ static KNOWN: [Known; 10] = [
     planned("rate-limit", Role::Limit),
     built::<HealthShortcut>(Role::Other),
     planned("trace-context", Role::Other),
-    planned("telemetry", Role::Other),
+    built::<Telemetry>(Role::Other),
 ];
 
 const fn built<P: Plugin>(role: Role) -> Known {
