@@ -114,14 +114,6 @@ fn a_line_is_json() {
 }
 
 #[test]
-fn an_end_of_which_nothing_was_told_is_a_line_too() {
-    let mut host = start("asked");
-    let opened = host.open(&[(":method", "GET"), (":path", "/x")]);
-    let outcome = host.finish(opened).unwrap();
-    assert_eq!(line(&outcome).unwrap()["http.status"], 0);
-}
-
-#[test]
 fn no_status_of_any_host_call_is_a_trap() {
     for call in CALLS {
         for status in STATUSES {
