@@ -17,9 +17,9 @@
 //!    `cache-control: no-store`.
 //! 9. `mode: off` lets probes go on to the upstream; `mode: shadow` counts the answer, too.
 //! 10. `answer: upstream` lets a probe go on as one: the filter state `gatehouse.probe` says so, and no
-//!    filter of ours behind this one refuses or holds it, whatever it lacks; none logs or counts it.
+//!     filter of ours behind this one refuses or holds it, whatever it lacks; none logs or counts it.
 //! 11. `draining` asks the proxy's own administration whether it serves: the dependency `proxy`, which
-//!    readiness requires. From `/healthcheck/fail` on, as `gatehouse drain` says it, the answer is no.
+//!     readiness requires. From `/healthcheck/fail` on, as `gatehouse drain` says it, the answer is no.
 //!
 //! A report names the dependencies to whoever may send the request: keep the paths from the
 //! outside, or offer only `liveness` there.

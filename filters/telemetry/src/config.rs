@@ -213,19 +213,13 @@ impl<'de> Deserialize<'de> for SwitchPath {
 }
 
 /// What is shown of bodies.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Payloads {
     /// How much of each; default Clue's 1 KiB, at most 64 KiB.
     max_bytes: Option<Size>,
     /// Members of JSON whose values are not shown, beside those that never are.
     redact: Vec<String>,
-}
-
-impl Default for Payloads {
-    fn default() -> Self {
-        Self { max_bytes: None, redact: Vec::new() }
-    }
 }
 
 impl Payloads {
