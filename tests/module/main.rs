@@ -16,5 +16,8 @@ mod basic_auth;
 mod health_shortcut;
 mod host_itself;
 mod jwt_auth;
+mod rate_limit;
+mod rate_limit_service;
 mod shape;
 mod telemetry;
+mod token_introspection;

@@ -41,12 +41,17 @@ const IMPORTS: [&str; 25] = [
 /// What ends a program: where Rust panics, which a module of ours does not.
 const END: &str = "wasi_snapshot_preview1.proc_exit";
 
+/// The modules whose requests wait.
+const WAITING: [&str; 5] = ["jwt-auth", "rate-limit", "telemetry", "token-introspection", BUNDLE];
+/// The modules that are told of responses.
+const RESPONDING: [&str; 3] = ["rate-limit", "telemetry", BUNDLE];
 /// The callbacks of a filter whose requests wait.
 const OF_WAITING: [&str; 2] = ["proxy_on_request_body", "proxy_on_request_trailers"];
 
-/// The callbacks of a filter that is told of responses, bodies and ends.
-const OF_OBSERVING: [&str; 3] =
-    ["proxy_on_log", "proxy_on_response_body", "proxy_on_response_headers"];
+/// The callbacks of a filter that is told of responses' bodies and of ends.
+const OF_OBSERVING: [&str; 2] = ["proxy_on_log", "proxy_on_response_body"];
+/// The callback of a filter that looks at responses.
+const OF_RESPONSES: [&str; 1] = ["proxy_on_response_headers"];
 
 /// The callbacks of a filter that looks at requests alone. Envoy calls each that there is.
 const EXPORTS: [&str; 9] = [
@@ -93,11 +98,14 @@ fn a_module_exports_the_callbacks_that_it_needs_and_no_more() {
         exports.retain(|export| export.starts_with("proxy_"));
         exports.sort();
         let mut expected = EXPORTS.to_vec();
-        if ["jwt-auth", "telemetry", BUNDLE].contains(&name.as_str()) {
-            expected.extend(OF_WAITING);
-        }
         if ["telemetry", BUNDLE].contains(&name.as_str()) {
             expected.extend(OF_OBSERVING);
+        }
+        if WAITING.contains(&name.as_str()) {
+            expected.extend(OF_WAITING);
+        }
+        if RESPONDING.contains(&name.as_str()) {
+            expected.extend(OF_RESPONSES);
         }
         expected.sort_unstable();
         assert_eq!(exports, expected, "{name}");

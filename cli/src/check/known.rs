@@ -5,6 +5,7 @@ use api_key_auth::ApiKeyAuth;
 use basic_auth::BasicAuth;
 use health_shortcut::HealthShortcut;
 use jwt_auth::JwtAuth;
+use rate_limit::RateLimit;
 use serde_json::{Map, Value};
 use shared::config::{Environment, Invalid};
 use shared::driver::Instance;
@@ -12,6 +13,7 @@ use shared::filter::{Birth, Plugin};
 use shared::time::Timestamp;
 use shared::view::NoHost;
 use telemetry::Telemetry;
+use token_introspection::TokenIntrospection;
 
 /// A filter.
 pub(super) struct Known {
@@ -52,9 +54,9 @@ static KNOWN: [Known; 10] = [
     built::<BasicAuth>(Role::Authenticator),
     built::<JwtAuth>(Role::Authenticator),
     planned("oauth2-login", Role::Authenticator),
-    planned("token-introspection", Role::Authenticator),
+    built::<TokenIntrospection>(Role::Authenticator),
     built::<AccessPolicy>(Role::Policy),
-    planned("rate-limit", Role::Limit),
+    built::<RateLimit>(Role::Limit),
     built::<HealthShortcut>(Role::Other),
     planned("trace-context", Role::Other),
     built::<Telemetry>(Role::Other),

@@ -17,6 +17,7 @@ stats_config:
     - { tag_name: status, regex: "^wasmcustom\\.gatehouse\\.telemetry\\.[a-z_]+.*?(;status=([^;]*))" }
     - { tag_name: tier, regex: "^wasmcustom\\.gatehouse\\.telemetry\\.[a-z_]+.*?(;tier=([^;]*))" }
     - { tag_name: source, regex: "^wasmcustom\\.gatehouse\\.telemetry\\.[a-z_]+.*?(;source=([^;]*))" }
+    - { tag_name: limit, regex: "^wasmcustom\\.gatehouse\\..*?(\\.limit\\.([A-Za-z0-9_-]+))$" }
 "#;
 
 /// The bootstrap of a file.

@@ -8,8 +8,10 @@ use api_key_auth::ApiKeyAuth;
 use basic_auth::BasicAuth;
 use health_shortcut::HealthShortcut;
 use jwt_auth::JwtAuth;
+use rate_limit::RateLimit;
 use shared::runner::{Kind, Phases};
 use telemetry::Telemetry;
+use token_introspection::TokenIntrospection;
 
 /// The filters, each with the phases that its own module asks for (`plugin!`).
 pub const FILTERS: &[Kind] = &[
@@ -19,6 +21,8 @@ pub const FILTERS: &[Kind] = &[
     Kind::of::<HealthShortcut>(Phases::REQUEST),
     Kind::of::<JwtAuth>(Phases::REQUEST.wait()),
     Kind::of::<Telemetry>(Phases::REQUEST.wait().response().log().bodies()),
+    Kind::of::<RateLimit>(Phases::REQUEST.wait().response()),
+    Kind::of::<TokenIntrospection>(Phases::REQUEST.wait()),
 ];
 
 #[cfg(test)]

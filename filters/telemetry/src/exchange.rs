@@ -237,18 +237,11 @@ fn tier<'t>(tiers: &'t [Tier], exchange: &Exchange<'_>) -> &'t str {
     tiers.iter().find(is_of).map_or(NOBODY, |tier| &tier.name.0)
 }
 
-/// The trace that `trace-context` has left, or else the header that goes upstream.
+/// The trace that `trace-context` has left, or else that of the header that goes upstream.
 fn trace(exchange: &Exchange<'_>) -> Trace {
-    if let Some(trace_id) = state(exchange, "gatehouse.trace_id") {
-        let sampled = state(exchange, "gatehouse.trace_sampled").unwrap_or_default();
-        return Trace {
-            trace_id,
-            span_id: state(exchange, "gatehouse.span_id").unwrap_or_default(),
-            is_sampled: matches!(sampled.as_slice(), b"1" | b"true"),
-        };
-    }
-    let header = exchange.header(Map::Request, "traceparent");
-    header.as_deref().and_then(traceparent).unwrap_or_default()
+    let left = state(exchange, "gatehouse.traceparent");
+    let value = left.or_else(|| exchange.header(Map::Request, "traceparent"));
+    value.as_deref().and_then(traceparent).unwrap_or_default()
 }
 
 /// W3C Trace Context, 3.2: version, trace id, parent id, flags.
