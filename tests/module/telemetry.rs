@@ -65,7 +65,7 @@ fn line(outcome: &Outcome) -> Option<Value> {
 }
 
 #[test]
-fn an_exchange_whose_line_is_kept_back_costs_nine_host_calls() {
+fn an_exchange_whose_line_is_kept_back_costs_eight_host_calls() {
     let mut host = Host::load("telemetry")
         .unwrap()
         .property(&["gatehouse.service"], "users")
