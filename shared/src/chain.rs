@@ -23,7 +23,7 @@ use crate::hash::Spread;
 use crate::reply::{Format, Refusal};
 use crate::runner::{Phases, Runner};
 use crate::time::Timestamp;
-use crate::view::{Exchange, Host, Request, Response};
+use crate::view::{Body, Exchange, Host, Map, Request, Response};
 
 /// The name of a chain, in refusals that are none of its filters'.
 pub const NAME: &str = "chain";
@@ -208,6 +208,16 @@ impl Runner for Chain {
                 member.runner.on_response(stream, response, &mut own);
                 response.apply(&own);
                 effects.extend(own);
+            }
+        }
+    }
+
+    fn on_body(&mut self, stream: u32, side: Map, body: &Body<'_>) {
+        let Some(passage) = self.passages.get(&stream) else { return };
+        let reached = passage.place.saturating_add(1);
+        for member in self.members.iter_mut().take(reached) {
+            if member.runner.phases().has_bodies {
+                member.runner.on_body(stream, side, body);
             }
         }
     }

@@ -8,6 +8,10 @@
 //! 5. A call that a request waits for carries the request's trace (`traceparent`), where there is
 //!    `trace-context` in front.
 //! 6. A filter may wait a few times in a row ([`MOST_CALLS`]), not for ever.
+//! 7. A health probe that `health-shortcut` in front lets go on is neither refused nor held by any
+//!    filter behind it.
+//! 8. Where a client asks for it, a filter leaves in filter state how long it took: from its first look
+//!    at the headers to its decision, each time that it is asked anew.
 
 use std::rc::Rc;
 
@@ -18,7 +22,7 @@ use crate::effects::Effects;
 use crate::filter::{Answer, Birth, Call, Filter, Flow, Plugin};
 use crate::reply::{Format, Refusal, Reply};
 use crate::trace::{self, w3c};
-use crate::view::{Exchange, Request, Response};
+use crate::view::{Body, Exchange, Map as Side, Request, Response};
 
 /// How many calls one exchange may wait for.
 const MOST_CALLS: u8 = 8;
@@ -87,6 +91,7 @@ impl<P: Plugin> Instance<P> {
         effects: &mut Effects,
     ) -> Step {
         effects.speak_for(P::NAME);
+        request.restart_timing();
         if !self.plugin.concerns(request) {
             return conclude::<P>(
                 Flow::Continue,
@@ -170,6 +175,14 @@ impl<P: Plugin> Instance<P> {
         run.filter.on_response(&mut self.plugin, response, effects);
     }
 
+    /// A part of a body passes by.
+    pub fn on_body(&mut self, run: &mut Run<P>, side: Side, body: &Body<'_>) {
+        match side {
+            Side::Request => run.filter.on_request_body(&mut self.plugin, body),
+            Side::Response => run.filter.on_response_body(&mut self.plugin, body),
+        }
+    }
+
     /// The exchange has ended.
     pub fn on_log(&mut self, run: &mut Run<P>, exchange: &Exchange<'_>, effects: &mut Effects) {
         effects.speak_for(P::NAME);
@@ -220,6 +233,20 @@ fn traced(mut call: Call, request: &Request<'_>) -> Call {
     call
 }
 
+/// Under which name a filter leaves the microseconds that it took, where a client asked for it.
+pub fn timing_name(filter: &str) -> String {
+    format!("gatehouse.timing.{filter}")
+}
+
+/// The filter state that marks a health probe which goes on to the upstream.
+pub const PROBE: &str = "gatehouse.probe";
+
+/// Whether `health-shortcut` in front has found that the request is a probe. It is asked only of a
+/// request that would not go on by itself, so that the others cost nothing more.
+fn is_probe(request: &Request<'_>) -> bool {
+    request.property(&[PROBE]).is_some()
+}
+
 fn conclude<P: Plugin>(
     flow: Flow,
     errors: Format,
@@ -230,9 +257,17 @@ fn conclude<P: Plugin>(
     // A view that lied may have hidden a header to take off: not even `shadow` lets that pass.
     let (flow, mode) = if request.fault() {
         (Flow::Refuse(Refusal::unavailable("host_failure")), Mode::Enforce)
+    } else if P::LETS_PROBES_PASS && flow != Flow::Continue && is_probe(request) {
+        (Flow::Continue, mode)
     } else {
         (flow, mode)
     };
+    if let Some(since) = request.timed_since()
+        && let Ok(now) = request.host().now()
+    {
+        let micros = now.since(since).as_micros().to_string();
+        effects.set_state(timing_name(P::NAME).into(), micros.into_bytes().into());
+    }
     match flow {
         Flow::Continue => Step::Continue,
         Flow::Wait(call) => Step::Wait(traced(call, request)),

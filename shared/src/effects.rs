@@ -7,6 +7,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use crate::filter::{Call, Ticket};
+use crate::metric::Metric;
 
 /// One thing to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum Effect {
     SetState(Rc<str>, Rc<[u8]>),
     /// Add one to a counter.
     Count(Count),
+    /// Add so much to a metric whose name is made at run time, or note so much in it.
+    Measure(Rc<Metric>, u64),
 }
 
 impl Effect {
@@ -41,7 +44,7 @@ impl Effect {
             | Self::RemoveRequestHeader(name)
             | Self::SetResponseHeader(name, _)
             | Self::SetState(name, _) => Some(name),
-            Self::Count(_) => None,
+            Self::Count(_) | Self::Measure(..) => None,
         }
     }
 
@@ -143,6 +146,11 @@ impl Effects {
         self.list.push(Effect::Count(Count { filter: self.filter, event, label }));
     }
 
+    /// Adds to a counter, or notes a value in a histogram, whose name is made at run time.
+    pub fn measure(&mut self, metric: Rc<Metric>, value: u64) {
+        self.list.push(Effect::Measure(metric, value));
+    }
+
     /// Starts a background call of the plugin, whose end is told under `id`.
     pub fn call(&mut self, id: u32, call: Call) {
         self.calls.push((self.ticket(id), call));
@@ -232,6 +240,7 @@ impl fmt::Display for Effects {
                 Effect::Count(Count { event, label: Some((label, value)), .. }) => {
                     write!(f, "{space}#{event}[{label}={value}]")
                 }
+                Effect::Measure(metric, value) => write!(f, "{space}#{}={value}", metric.name()),
             }?;
         }
         for (index, (_, call)) in self.calls.iter().enumerate() {

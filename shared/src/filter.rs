@@ -16,12 +16,15 @@ use crate::headers::Headers;
 use crate::reply::{Refusal, Reply};
 use crate::store::Store;
 use crate::time::Timestamp;
-use crate::view::{Exchange, Host, Request, Response};
+use crate::view::{Body, Exchange, Host, Request, Response};
 
 /// A filter as it was configured.
 pub trait Plugin: Sized + 'static {
     /// The filter's name: of its folder, its package and its module, and in every metric.
     const NAME: &'static str;
+    /// Whether a health probe that `health-shortcut` in front lets go on passes whatever the filter
+    /// makes of it. It costs a call to the proxy where a request does not go on.
+    const LETS_PROBES_PASS: bool = true;
     /// What is configured once, at the top level.
     type Config: DeserializeOwned;
     /// What a rule, a route or a virtual host may set anew.
@@ -128,6 +131,12 @@ pub trait Filter: Default + 'static {
         _effects: &mut Effects,
     ) {
     }
+
+    /// A part of the request's body passes by. Only in modules that ask for it: `plugin!(… bodies)`.
+    fn on_request_body(&mut self, _plugin: &mut Self::Plugin, _body: &Body<'_>) {}
+
+    /// A part of the response's body passes by. Only in modules that ask for it: `plugin!(… bodies)`.
+    fn on_response_body(&mut self, _plugin: &mut Self::Plugin, _body: &Body<'_>) {}
 
     /// The exchange has ended. Only in modules that ask for it: `plugin!(… log)`. Where a filter in
     /// front has refused the request, this is all that is told of it.

@@ -27,6 +27,7 @@ pub mod identity;
 pub mod jose;
 pub mod lease;
 pub mod matching;
+pub mod metric;
 mod plugin;
 #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
 pub mod proxy;

@@ -4,7 +4,8 @@
 ///
 /// `plugin!(Filter)` is told of requests. `plugin!(Filter, wait, response, log)` holds the bodies of
 /// requests that wait for a call, and is told of responses and of the ends of exchanges too; each
-/// costs a call at every exchange. A filter that waits has to say `wait`.
+/// costs a call at every exchange. A filter that waits has to say `wait`. One that looks at bodies
+/// as they pass by says `wait` for those of requests, and `bodies`.
 #[macro_export]
 macro_rules! plugin {
     ($plugin:ty $(, $phase:ident)*) => {
@@ -64,8 +65,8 @@ macro_rules! plugin_phase {
         #[allow(unsafe_code, reason = "callbacks of the ABI")]
         mod wait {
             #[unsafe(no_mangle)]
-            extern "C" fn proxy_on_request_body(stream: u32, _: usize, _: u32) -> u32 {
-                $crate::proxy::on_more(stream)
+            extern "C" fn proxy_on_request_body(stream: u32, len: usize, end: u32) -> u32 {
+                $crate::proxy::on_request_body(stream, len, end != 0)
             }
 
             #[unsafe(no_mangle)]
@@ -81,6 +82,16 @@ macro_rules! plugin_phase {
             #[unsafe(no_mangle)]
             extern "C" fn proxy_on_response_headers(stream: u32, _: usize, _: u32) -> u32 {
                 $crate::proxy::on_response(stream)
+            }
+        }
+    };
+    (bodies) => {
+        #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
+        #[allow(unsafe_code, reason = "a callback of the ABI")]
+        mod bodies {
+            #[unsafe(no_mangle)]
+            extern "C" fn proxy_on_response_body(stream: u32, len: usize, end: u32) -> u32 {
+                $crate::proxy::on_response_body(stream, len, end != 0)
             }
         }
     };

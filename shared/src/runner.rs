@@ -13,7 +13,7 @@ use crate::driver::{Instance, Run, Step};
 use crate::effects::Effects;
 use crate::filter::{Answer, Background, Birth, Plugin, Ticket};
 use crate::hash::Spread;
-use crate::view::{Exchange, Host, Request, Response};
+use crate::view::{Body, Exchange, Host, Map as Side, Request, Response};
 
 /// A configured filter of any kind, or several in one pass.
 pub trait Runner {
@@ -58,6 +58,9 @@ pub trait Runner {
     /// The head of a response has come.
     fn on_response(&mut self, stream: u32, response: &mut Response<'_>, effects: &mut Effects);
 
+    /// A part of a body passes by.
+    fn on_body(&mut self, _stream: u32, _side: Side, _body: &Body<'_>) {}
+
     /// An exchange has ended.
     fn on_log(&mut self, stream: u32, exchange: &Exchange<'_>, effects: &mut Effects);
 
@@ -88,11 +91,14 @@ pub struct Phases {
     pub has_response: bool,
     /// It is told of the ends of exchanges.
     pub has_log: bool,
+    /// It looks at bodies.
+    pub has_bodies: bool,
 }
 
 impl Phases {
     /// The heads of requests alone.
-    pub const REQUEST: Self = Self { waits: false, has_response: false, has_log: false };
+    pub const REQUEST: Self =
+        Self { waits: false, has_response: false, has_log: false, has_bodies: false };
 
     /// And its requests wait.
     #[must_use]
@@ -112,6 +118,12 @@ impl Phases {
         Self { has_log: true, ..self }
     }
 
+    /// And bodies, as they pass by. The module has to say `wait`, too, to be told of requests' bodies.
+    #[must_use]
+    pub const fn bodies(self) -> Self {
+        Self { has_bodies: true, ..self }
+    }
+
     /// What one or the other is told of.
     #[must_use]
     pub const fn or(self, other: Self) -> Self {
@@ -119,12 +131,13 @@ impl Phases {
             waits: self.waits || other.waits,
             has_response: self.has_response || other.has_response,
             has_log: self.has_log || other.has_log,
+            has_bodies: self.has_bodies || other.has_bodies,
         }
     }
 
     /// Whether more comes for every exchange.
     pub const fn has_more(self) -> bool {
-        self.has_response || self.has_log
+        self.has_response || self.has_log || self.has_bodies
     }
 }
 
@@ -254,6 +267,12 @@ impl<P: Plugin> Runner for Single<P> {
     fn on_response(&mut self, stream: u32, response: &mut Response<'_>, effects: &mut Effects) {
         if let Some(run) = self.runs.get_mut(&stream) {
             self.instance.on_response(run, response, effects);
+        }
+    }
+
+    fn on_body(&mut self, stream: u32, side: Side, body: &Body<'_>) {
+        if let Some(run) = self.runs.get_mut(&stream) {
+            self.instance.on_body(run, side, body);
         }
     }
 

@@ -41,6 +41,10 @@ pub trait Host {
     fn property(&self, path: &[&str]) -> Result<Option<Vec<u8>>, Unreadable>;
     /// Shared data: the bytes under `key`, and the version to name when they are replaced.
     fn shared(&self, key: &str) -> Result<(Vec<u8>, Version), Unreadable>;
+    /// The first bytes of the part of a body that is passing by.
+    fn body(&self, _map: Map, _most: usize) -> Result<Vec<u8>, Unreadable> {
+        Err(Unreadable)
+    }
     /// Whether `signature` is a key's over `text`: PKCS #1 v1.5 or ECDSA in DER, with a hash such as
     /// `sha256`, the key as a `SubjectPublicKeyInfo`. Few proxies know.
     fn verify_signature(
@@ -97,12 +101,16 @@ pub struct Request<'a> {
     headers: OnceCell<Headers>,
     path: OnceCell<Option<Vec<u8>>>,
     fault: Cell<bool>,
+    timed: Cell<Option<Timestamp>>,
     /// What the filters of a chain have read and set.
     properties: Option<RefCell<Properties>>,
 }
 
 /// Each by the parts of its path, a zero byte between them.
 type Properties = Vec<(String, Option<Vec<u8>>)>;
+
+/// The header with which a client asks how long filters take ([`Request::timed_since`]).
+pub const TIMING_HEADER: &str = "x-gatehouse-timing";
 
 impl<'a> Request<'a> {
     /// A view of the request that the proxy is at.
@@ -113,6 +121,7 @@ impl<'a> Request<'a> {
             headers: OnceCell::new(),
             path: OnceCell::new(),
             fault: Cell::new(false),
+            timed: Cell::new(None),
             properties: None,
         }
     }
@@ -137,7 +146,7 @@ impl<'a> Request<'a> {
                     }
                 }
                 Effect::SetState(name, value) => self.know(&[name], Some(value.to_vec())),
-                Effect::SetResponseHeader(..) | Effect::Count(_) => {}
+                Effect::SetResponseHeader(..) | Effect::Count(_) | Effect::Measure(..) => {}
             }
         }
     }
@@ -154,7 +163,26 @@ impl<'a> Request<'a> {
 
     /// All headers, pseudo-headers (`:method`) among them.
     pub fn headers(&self) -> &Headers {
-        self.headers.get_or_init(|| self.read(self.host.headers(Map::Request)))
+        self.headers.get_or_init(|| {
+            let headers = self.read(self.host.headers(Map::Request));
+            if headers.first(TIMING_HEADER).is_some() {
+                self.timed.set(self.host.now().ok());
+            }
+            headers
+        })
+    }
+
+    /// Another filter of a chain has its turn.
+    pub(crate) fn restart_timing(&self) {
+        if self.timed.get().is_some() {
+            self.timed.set(self.host.now().ok());
+        }
+    }
+
+    /// Since when the filter is timed: when it first read the headers, if one of them asks for that
+    /// ([`TIMING_HEADER`]). Nothing is measured, and no call made, where nobody asks.
+    pub const fn timed_since(&self) -> Option<Timestamp> {
+        self.timed.get()
     }
 
     /// `:path`, query and all; `None` for a CONNECT. Cheaper than [`Self::headers`] where nothing
@@ -271,6 +299,11 @@ impl<'a> Response<'a> {
         self.headers.get_or_init(|| self.host.headers(Map::Response).unwrap_or_default())
     }
 
+    /// The proxy, for what may be asked of it in this phase: not the request's headers.
+    pub const fn host(&self) -> &'a dyn Host {
+        self.host
+    }
+
     /// Shows the filters in front what one behind wants done.
     pub(crate) fn apply(&mut self, effects: &Effects) {
         for effect in effects.iter() {
@@ -286,6 +319,30 @@ impl<'a> Response<'a> {
     /// The status; 0 where there is none.
     pub fn status(&self) -> u16 {
         self.headers().first(":status").and_then(parse_status).unwrap_or_default()
+    }
+}
+
+/// A part of a body that passes by. It is looked at as it passes, never held back.
+pub struct Body<'a> {
+    host: &'a dyn Host,
+    map: Map,
+    /// How long the part is, in bytes.
+    pub len: usize,
+    /// Whether nothing comes behind it, but perhaps trailers.
+    pub is_last: bool,
+}
+
+impl<'a> Body<'a> {
+    /// A view of the part of a request's or a response's body that the proxy is at.
+    pub const fn new(host: &'a dyn Host, map: Map, len: usize, is_last: bool) -> Self {
+        Self { host, map, len, is_last }
+    }
+
+    /// Its first bytes, so many at most; none where the proxy cannot say.
+    pub fn first(&self, most: usize) -> Vec<u8> {
+        let mut bytes = self.host.body(self.map, most.min(self.len)).unwrap_or_default();
+        bytes.truncate(most);
+        bytes
     }
 }
 
@@ -308,6 +365,16 @@ impl<'a> Exchange<'a> {
     /// A property of the exchange, such as `response.code`; `None` where the proxy has none.
     pub fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
         self.host.property(path).unwrap_or_default()
+    }
+
+    /// The first value of a header, as it went on; `None` where there is none.
+    pub fn header(&self, map: Map, name: &str) -> Option<Vec<u8>> {
+        self.host.header(map, name).unwrap_or_default()
+    }
+
+    /// What the plugin shares with its twins on other workers.
+    pub const fn store(&self) -> Store<'a> {
+        Store::new(self.host)
     }
 
     /// The headers of the request as they went upstream.

@@ -20,5 +20,6 @@ mod jwt_auth;
 mod rate_limit;
 mod rate_limit_service;
 mod shape;
+mod telemetry;
 mod token_introspection;
 mod trace_context;

@@ -10,7 +10,7 @@ fn modules() -> Vec<String> {
 }
 
 /// All that a module may import. Whoever adds to it lets every module do more to its proxy.
-const IMPORTS: [&str; 24] = [
+const IMPORTS: [&str; 25] = [
     "env.proxy_call_foreign_function",
     "env.proxy_continue_stream",
     "env.proxy_define_metric",
@@ -24,6 +24,7 @@ const IMPORTS: [&str; 24] = [
     "env.proxy_http_call",
     "env.proxy_increment_metric",
     "env.proxy_log",
+    "env.proxy_record_metric",
     "env.proxy_remove_header_map_value",
     "env.proxy_replace_header_map_value",
     "env.proxy_send_local_response",
@@ -41,13 +42,14 @@ const IMPORTS: [&str; 24] = [
 const END: &str = "wasi_snapshot_preview1.proc_exit";
 
 /// The modules that are told of more than heads of requests, and the callbacks that each has for it.
-const FURTHER: [(&[&str], &[&str]); 3] = [
+const FURTHER: [(&[&str], &[&str]); 4] = [
     (
-        &["jwt-auth", "rate-limit", "token-introspection", BUNDLE],
+        &["jwt-auth", "rate-limit", "telemetry", "token-introspection", BUNDLE],
         &["proxy_on_request_body", "proxy_on_request_trailers"],
     ),
-    (&["rate-limit", "trace-context", BUNDLE], &["proxy_on_response_headers"]),
-    (&["trace-context", BUNDLE], &["proxy_on_log"]),
+    (&["rate-limit", "telemetry", "trace-context", BUNDLE], &["proxy_on_response_headers"]),
+    (&["telemetry", "trace-context", BUNDLE], &["proxy_on_log"]),
+    (&["telemetry", BUNDLE], &["proxy_on_response_body"]),
 ];
 
 /// The callbacks of a filter that looks at requests alone. Envoy calls each that there is.
@@ -68,6 +70,8 @@ fn budget(name: &str) -> usize {
     match name {
         // Four families of signatures, three curves among them.
         "jwt-auth" => 720 * 1024,
+        // Lines, metrics, paths in all their readings, networks, and bodies without their secrets.
+        "telemetry" => 420 * 1024,
         // Less than half of what its filters take by themselves.
         BUNDLE => 1100 * 1024,
         _ => 400 * 1024,

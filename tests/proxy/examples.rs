@@ -236,6 +236,22 @@ fn our_counters_become_labels() {
 }
 
 #[test]
+fn the_bootstrap_of_telemetry_runs() {
+    let upstream = Upstream::start();
+    let envoy = start("telemetry", &upstream);
+    let send = |request: Request| request.send(envoy.address());
+    let with = |path: &str| Request::get(path).header("x-api-key", "acme demo key");
+    assert_eq!(send(Request::get("/users")).status, 401);
+    assert_eq!(send(with("/users?page=2")).status, 200);
+    assert_eq!(send(Request::get("/debug?debug-logs=on")).status, 404);
+    assert_eq!(send(with("/debug?debug-logs=on")).text(), r#"{"debug-logs":"on"}"#);
+    assert_eq!(send(with("/debug/pprof/")).status, 404);
+    let timed = send(with("/users/7").header("x-gatehouse-timing", "1"));
+    assert!(timed.header("server-timing").is_some_and(|told| told.starts_with("total;dur=")));
+    assert_eq!(upstream.count(), 2);
+}
+
+#[test]
 fn both_bootstraps_hold_the_block_of_tags() {
     let block = fs::read_to_string(top().join("envoy/stats-tags.yaml")).unwrap();
     let block = block.split_once("  stats_tags:").unwrap().1.trim_end();

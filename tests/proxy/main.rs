@@ -27,6 +27,7 @@ mod jwt_differential;
 mod rate_limit;
 mod rate_limit_service;
 mod rendered;
+mod telemetry;
 mod token_introspection;
 mod trace_context;
 mod waiting;

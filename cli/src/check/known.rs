@@ -12,6 +12,7 @@ use shared::driver::Instance;
 use shared::filter::{Birth, Plugin};
 use shared::time::Timestamp;
 use shared::view::NoHost;
+use telemetry::Telemetry;
 use token_introspection::TokenIntrospection;
 use trace_context::TraceContext;
 
@@ -59,7 +60,7 @@ static KNOWN: [Known; 10] = [
     built::<RateLimit>(Role::Limit),
     built::<HealthShortcut>(Role::Other),
     built::<TraceContext>(Role::Other),
-    planned("telemetry", Role::Other),
+    built::<Telemetry>(Role::Other),
 ];
 
 const fn built<P: Plugin>(role: Role) -> Known {

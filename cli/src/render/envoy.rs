@@ -7,11 +7,16 @@ const TAGS: &str = r#"# Turns the names of our counters into Prometheus labels.
 stats_config:
   stats_tags:
     - { tag_name: filter, regex: "^wasmcustom\\.gatehouse\\.(([a-z0-9-]+)\\.)" }
-    - { tag_name: reason, regex: "^wasmcustom\\.gatehouse\\..*?(\\.reason\\.([a-z0-9_]+))$" }
+    - { tag_name: reason, regex: "^wasmcustom\\.gatehouse\\..*?([.;]reason[.=]([a-z0-9_]+))$" }
     - { tag_name: by, regex: "^wasmcustom\\.gatehouse\\..*?(\\.by\\.([a-z0-9_]+))$" }
     - { tag_name: report, regex: "^wasmcustom\\.gatehouse\\..*?(\\.report\\.([a-z0-9_]+))$" }
     - { tag_name: result, regex: "^wasmcustom\\.gatehouse\\..*?(\\.result\\.([a-z0-9_]+))$" }
     - { tag_name: fetch, regex: "^wasmcustom\\.gatehouse\\..*?(\\.fetch\\.([a-z0-9_]+))$" }
+    - { tag_name: service, regex: "^wasmcustom\\.gatehouse\\.telemetry\\.[a-z_]+.*?(;service=([^;]*))" }
+    - { tag_name: method, regex: "^wasmcustom\\.gatehouse\\.telemetry\\.[a-z_]+.*?(;method=([^;]*))" }
+    - { tag_name: status, regex: "^wasmcustom\\.gatehouse\\.telemetry\\.[a-z_]+.*?(;status=([^;]*))" }
+    - { tag_name: tier, regex: "^wasmcustom\\.gatehouse\\.telemetry\\.[a-z_]+.*?(;tier=([^;]*))" }
+    - { tag_name: source, regex: "^wasmcustom\\.gatehouse\\.telemetry\\.[a-z_]+.*?(;source=([^;]*))" }
     - { tag_name: limit, regex: "^wasmcustom\\.gatehouse\\..*?(\\.limit\\.([A-Za-z0-9_-]+))$" }
 "#;
 

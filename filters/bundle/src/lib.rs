@@ -10,6 +10,7 @@ use health_shortcut::HealthShortcut;
 use jwt_auth::JwtAuth;
 use rate_limit::RateLimit;
 use shared::runner::{Kind, Phases};
+use telemetry::Telemetry;
 use token_introspection::TokenIntrospection;
 use trace_context::TraceContext;
 
@@ -20,6 +21,7 @@ pub const FILTERS: &[Kind] = &[
     Kind::of::<BasicAuth>(Phases::REQUEST),
     Kind::of::<HealthShortcut>(Phases::REQUEST),
     Kind::of::<JwtAuth>(Phases::REQUEST.wait()),
+    Kind::of::<Telemetry>(Phases::REQUEST.wait().response().log().bodies()),
     Kind::of::<RateLimit>(Phases::REQUEST.wait().response()),
     Kind::of::<TokenIntrospection>(Phases::REQUEST.wait()),
     Kind::of::<TraceContext>(Phases::REQUEST.response().log()),

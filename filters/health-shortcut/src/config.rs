@@ -26,11 +26,64 @@ pub struct Config {
     /// What the service needs; default nothing.
     #[serde(default)]
     dependencies: Vec<RawDependency>,
+    /// How it is known that the proxy drains; default not at all.
+    draining: Option<Draining>,
 }
 
-/// What a rule, a route or a virtual host may set anew: nothing but `mode` and `errors`.
+/// Where the proxy says that it drains.
 #[derive(Debug, Deserialize)]
-pub struct Settings {}
+#[serde(deny_unknown_fields)]
+struct Draining {
+    /// The cluster that leads to the proxy's own administration, on loopback.
+    cluster: Text,
+    /// How often it is asked; default 500 ms.
+    interval: Option<Period>,
+}
+
+/// What reports call the proxy itself.
+const PROXY: &str = "proxy";
+/// Envoy's administration answers 200 there while it serves, and 503 while it starts, and from
+/// `/healthcheck/fail` on.
+const READY: &str = "/ready";
+const DRAINING_INTERVAL: Duration = Duration::from_millis(500);
+
+impl Draining {
+    /// The proxy as one more dependency of the service.
+    fn check(self) -> Result<Dependency, Invalid> {
+        let interval = self.interval.map_or(DRAINING_INTERVAL, Period::duration);
+        if interval < SHORTEST_INTERVAL {
+            return Err(Invalid::at("draining.interval", "shorter than 100ms"));
+        }
+        Ok(Dependency {
+            name: PROXY.into(),
+            cluster: self.cluster.0,
+            host: "localhost".into(),
+            path: READY.into(),
+            interval,
+            timeout: DEFAULT_TIMEOUT.min(interval),
+            required: true,
+        })
+    }
+}
+
+/// What a rule, a route or a virtual host may set anew.
+#[derive(Debug, Deserialize)]
+pub struct Settings {
+    /// Who answers a probe; default [`Answer::Proxy`].
+    #[serde(default)]
+    pub(crate) answer: Answer,
+}
+
+/// Who answers a probe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Answer {
+    /// This filter.
+    #[default]
+    Proxy,
+    /// The upstream. No filter of ours behind this one refuses, holds, limits or logs it.
+    Upstream,
+}
 
 /// One of `endpoints`.
 #[derive(Clone, Debug, Deserialize)]
@@ -105,6 +158,13 @@ impl Config {
         let dependencies: Result<Vec<_>, _> =
             self.dependencies.into_iter().enumerate().map(check).collect();
         let mut dependencies = dependencies?;
+        if let Some(draining) = self.draining {
+            if let Some(index) = names_of(&dependencies).position(|name| name == PROXY) {
+                let message = format!("`{PROXY}` is the proxy itself where there is `draining`");
+                return Err(Invalid::at(format!("dependencies[{index}].name"), message));
+            }
+            dependencies.push(draining.check()?);
+        }
         dependencies.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(Checked { version: self.version.map(|text| text.0), endpoints, dependencies })
     }
@@ -140,6 +200,10 @@ impl RawDependency {
             required: self.required,
         })
     }
+}
+
+fn names_of(dependencies: &[Dependency]) -> impl Iterator<Item = &str> {
+    dependencies.iter().map(|dependency| dependency.name.as_str())
 }
 
 /// Refuses a list that is too long, and a key that two of its elements have.

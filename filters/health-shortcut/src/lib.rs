@@ -16,6 +16,10 @@
 //! 8. The body is JSON, or XML where `Accept` says that XML is liked better. Nobody keeps it:
 //!    `cache-control: no-store`.
 //! 9. `mode: off` lets probes go on to the upstream; `mode: shadow` counts the answer, too.
+//! 10. `answer: upstream` lets a probe go on as one: the filter state `gatehouse.probe` says so, and no
+//!     filter of ours behind this one refuses or holds it, whatever it lacks; none logs or counts it.
+//! 11. `draining` asks the proxy's own administration whether it serves: the dependency `proxy`, which
+//!     readiness requires. From `/healthcheck/fail` on, as `gatehouse drain` says it, the answer is no.
 //!
 //! A report names the dependencies to whoever may send the request: keep the paths from the
 //! outside, or offer only `liveness` there.
@@ -30,9 +34,11 @@ mod results;
 #[cfg(test)]
 mod tests;
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use shared::config::{Invalid, Layers, Mode, Scope};
+use shared::driver::PROBE;
 use shared::effects::Effects;
 use shared::filter::{Answer, Background, Birth, Filter, Flow, Plugin};
 use shared::reply::{Refusal, Reply};
@@ -52,6 +58,7 @@ pub struct HealthShortcut {
 
 impl Plugin for HealthShortcut {
     const NAME: &'static str = "health-shortcut";
+    const LETS_PROBES_PASS: bool = false;
     type Config = Config;
     type Settings = Settings;
     type Filter = Probe;
@@ -103,10 +110,22 @@ impl Filter for Probe {
     ) -> Flow {
         let Some(kind) = plugin.kind(request) else { return Flow::Continue };
         if !matches!(request.method(), b"GET" | b"HEAD") {
+            if scope.settings.answer == config::Answer::Upstream {
+                // No probe, and so for the filters behind to judge.
+                return Flow::Continue;
+            }
             return Flow::Refuse(Refusal::method_not_allowed(
                 "method_not_allowed",
                 &["GET", "HEAD"],
             ));
+        }
+        if scope.mode == Mode::Enforce {
+            // For the filters behind, and for whoever logs or counts exchanges.
+            effects.set_state(Rc::from(PROBE), Rc::from(kind.name().as_bytes()));
+        }
+        if scope.settings.answer == config::Answer::Upstream {
+            effects.count_by("passed", "report", kind.name());
+            return Flow::Continue;
         }
         let health = plugin.health(kind, request);
         let reply = reply(kind, &health, request);

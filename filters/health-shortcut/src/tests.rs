@@ -1,6 +1,7 @@
 //! The rules of the filter, one test each.
 
 mod configuration;
+mod passing;
 mod pings;
 
 use serde_json::{Value, json};
@@ -77,12 +78,11 @@ fn check(method: &str, path: &str, line: &str) {
     assert_eq!(bench.send(&[(":method", method), (":path", path)]).line(), line);
 }
 
-const LIVE: &str = "200 gatehouse.health-shortcut.liveness #answered_2xx[report=liveness]";
-const READY: &str = "200 gatehouse.health-shortcut.readiness #answered_2xx[report=readiness]";
-const NOT_READY: &str = "503 gatehouse.health-shortcut.readiness #answered_5xx[report=readiness]";
-const WELL: &str = "200 gatehouse.health-shortcut.dependencies #answered_2xx[report=dependencies]";
-const UNWELL: &str =
-    "503 gatehouse.health-shortcut.dependencies #answered_5xx[report=dependencies]";
+const LIVE: &str = "200 gatehouse.health-shortcut.liveness gatehouse.probe=liveness #answered_2xx[report=liveness]";
+const READY: &str = "200 gatehouse.health-shortcut.readiness gatehouse.probe=readiness #answered_2xx[report=readiness]";
+const NOT_READY: &str = "503 gatehouse.health-shortcut.readiness gatehouse.probe=readiness #answered_5xx[report=readiness]";
+const WELL: &str = "200 gatehouse.health-shortcut.dependencies gatehouse.probe=dependencies #answered_2xx[report=dependencies]";
+const UNWELL: &str = "503 gatehouse.health-shortcut.dependencies gatehouse.probe=dependencies #answered_5xx[report=dependencies]";
 const NOT_ALLOWED: &str =
     "405 gatehouse.health-shortcut.method_not_allowed #refused[reason=method_not_allowed]";
 

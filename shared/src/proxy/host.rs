@@ -1,14 +1,16 @@
 //! The real proxy behind the views of the core, and what is done to it.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 
 use prost::Message;
 use prost::encoding::WireType;
 
-use super::imports::{self, HostError, MapType};
+use super::imports::{self, BufferType, HostError, MapType, MetricType};
 use crate::effects::{Count, Effect};
 use crate::filter::Call;
 use crate::headers::{Headers, write_pairs};
+use crate::metric::{Kind, MOST_DEFINED, Metric};
 use crate::reply::Reply;
 use crate::store::{Version, WriteFailure};
 use crate::time::Timestamp;
@@ -52,6 +54,14 @@ impl Host for Live {
             Err(HostError::NotFound) => Ok((Vec::new(), Version::Absent)),
             Err(error) => Err(unreadable(error)),
         }
+    }
+
+    fn body(&self, map: Map, most: usize) -> Result<Vec<u8>, Unreadable> {
+        let kind = match map {
+            Map::Request => BufferType::RequestBody,
+            Map::Response => BufferType::ResponseBody,
+        };
+        imports::buffer(kind, most).map_err(unreadable)
     }
 
     fn verify_signature(
@@ -181,6 +191,7 @@ pub(super) fn note(effect: &Effect) {
             }
         }
         Effect::Count(count) => increment(*count),
+        Effect::Measure(metric, value) => measure(metric, *value),
         Effect::SetRequestHeader(..)
         | Effect::RemoveRequestHeader(..)
         | Effect::SetResponseHeader(..) => {}
@@ -199,13 +210,49 @@ fn increment(count: Count) {
         if let Some((_, id)) = known {
             return Ok(*id);
         }
-        let id = imports::define_counter(&count.name())?;
+        let id = imports::define_metric(MetricType::Counter, &count.name())?;
         counters.push((count, id));
         Ok(id)
     });
     if let Err(error) = id.and_then(|id| imports::increment(id, 1)) {
         log::debug!("the counter {} is not kept: {error:?}", count.name());
     }
+}
+
+thread_local! {
+    /// The numbers of the metrics that were named at run time, so that each name is defined once.
+    static NAMED: RefCell<HashMap<String, u32>> = RefCell::default();
+}
+
+fn measure(metric: &Metric, value: u64) {
+    let id = metric.id().map_or_else(|| define(metric), Ok);
+    let outcome = id.and_then(|id| match metric.kind() {
+        Kind::Counter => imports::increment(id, i64::try_from(value).unwrap_or(i64::MAX)),
+        Kind::Histogram => imports::record(id, value),
+    });
+    if let Err(error) = outcome {
+        log::debug!("the metric {} is not kept: {error:?}", metric.name());
+    }
+}
+
+fn define(metric: &Metric) -> imports::Outcome<u32> {
+    let kind = match metric.kind() {
+        Kind::Counter => MetricType::Counter,
+        Kind::Histogram => MetricType::Histogram,
+    };
+    let id = NAMED.with_borrow_mut(|named| {
+        if let Some(id) = named.get(metric.name()) {
+            return Ok(*id);
+        }
+        if named.len() >= MOST_DEFINED {
+            return Err(HostError::InternalFailure);
+        }
+        let id = imports::define_metric(kind, metric.name())?;
+        named.insert(metric.name().to_owned(), id);
+        Ok(id)
+    })?;
+    metric.defined(id);
+    Ok(id)
 }
 
 /// Answers the request in the upstream's place, with the headers that were set for its response.

@@ -51,6 +51,10 @@ pub enum MapType {
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub enum BufferType {
+    /// What has come of a request's body and has not gone on.
+    RequestBody = 0,
+    /// The same of a response's.
+    ResponseBody = 1,
     /// The body of the answer to a call.
     CallBody = 4,
     /// The plugin's configuration.
@@ -146,6 +150,7 @@ unsafe extern "C" {
     ) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_len: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, by: i64) -> u32;
+    fn proxy_record_metric(id: u32, value: u64) -> u32;
 }
 
 #[link(wasm_import_module = "wasi_snapshot_preview1")]
@@ -368,11 +373,28 @@ pub fn call_foreign_function(name: &str, argument: &[u8]) -> Outcome<Vec<u8>> {
     })
 }
 
-/// Defines a counter.
-pub fn define_counter(name: &str) -> Outcome<u32> {
+/// The metrics of the ABI that we use.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub enum MetricType {
+    /// A sum that only grows.
+    Counter = 0,
+    /// How often there was which value.
+    Histogram = 2,
+}
+
+/// Defines a metric.
+pub fn define_metric(kind: MetricType, name: &str) -> Outcome<u32> {
     let mut id = 0;
     // SAFETY: the address and length of a `str`, and of a number of ours.
-    check(unsafe { proxy_define_metric(0, name.as_ptr(), name.len(), &raw mut id) }).map(|()| id)
+    check(unsafe { proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &raw mut id) })
+        .map(|()| id)
+}
+
+/// Notes a value in a histogram.
+pub fn record(id: u32, value: u64) -> Outcome<()> {
+    // SAFETY: no memory is passed.
+    check(unsafe { proxy_record_metric(id, value) })
 }
 
 /// Adds to a counter.

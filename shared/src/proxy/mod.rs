@@ -17,6 +17,7 @@ mod vm;
 use crate::config::{Environment, Invalid};
 use crate::filter::Birth;
 use crate::runner::Runner;
+use crate::view::Map;
 
 /// What a callback answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,18 @@ pub fn on_more(stream: u32) -> u32 {
 /// The head of a response has come.
 pub fn on_response(stream: u32) -> u32 {
     vm::with((), |vm| vm.response(stream));
+    Action::Continue as u32
+}
+
+/// A part of a request's body has come. Filters look at it, and it is held as [`on_more`] says.
+pub fn on_request_body(stream: u32, len: usize, is_last: bool) -> u32 {
+    vm::with((), |vm| vm.body(stream, Map::Request, len, is_last));
+    on_more(stream)
+}
+
+/// A part of a response's body passes by.
+pub fn on_response_body(stream: u32, len: usize, is_last: bool) -> u32 {
+    vm::with((), |vm| vm.body(stream, Map::Response, len, is_last));
     Action::Continue as u32
 }
 

@@ -16,7 +16,7 @@ use crate::headers::Headers;
 use crate::reply::{Format, Refusal, Reply};
 use crate::runner::Runner;
 use crate::store::Store;
-use crate::view::{Exchange, Host, Map, Request, Response, parse_status};
+use crate::view::{Body, Exchange, Host, Map, Request, Response, parse_status};
 
 /// How often the log level is followed where the filter wants no tick of its own.
 const SLOWEST_TICK: Duration = Duration::from_secs(5);
@@ -157,6 +157,14 @@ impl Root {
         all.extend(effects.take());
         if apply(&all, Map::Response).is_err() {
             log::warn!("{}: the proxy did not take a header of the response", runner.name());
+        }
+    }
+
+    /// A part of a body passes by.
+    pub(super) fn body(&mut self, stream: u32, map: Map, len: usize, is_last: bool) {
+        let Some(runner) = &mut self.runner else { return };
+        if runner.phases().has_bodies {
+            runner.on_body(stream, map, &Body::new(&Live, map, len, is_last));
         }
     }
 

@@ -13,6 +13,7 @@ use super::root::{Ended, Root};
 use super::{Action, Module};
 use crate::filter::Ticket;
 use crate::hash::Spread;
+use crate::view::Map;
 
 /// The contexts of this VM.
 #[derive(Default)]
@@ -127,6 +128,13 @@ impl Vm {
     pub(super) fn response(&mut self, stream: u32) {
         if let Some(root) = self.root_of(stream) {
             root.response(stream);
+        }
+    }
+
+    /// A part of a body passes by.
+    pub(super) fn body(&mut self, stream: u32, map: Map, len: usize, is_last: bool) {
+        if let Some(root) = self.root_of(stream) {
+            root.body(stream, map, len, is_last);
         }
     }
 

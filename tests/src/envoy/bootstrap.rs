@@ -20,6 +20,7 @@ pub struct Setup {
     virtual_host: Value,
     connection_manager: Value,
     log_fields: Value,
+    top: Value,
     workers: u32,
     may_fail: bool,
 }
@@ -33,6 +34,7 @@ impl Default for Setup {
             virtual_host: json!({}),
             connection_manager: json!({}),
             log_fields: json!({}),
+            top: json!({}),
             workers: 2,
             may_fail: false,
         }
@@ -160,6 +162,13 @@ impl Setup {
         self
     }
 
+    /// Fields of the bootstrap itself, such as `stats_config`.
+    #[must_use]
+    pub fn bootstrap_fields(mut self, fields: &Value) -> Self {
+        merge(&mut self.top, fields);
+        self
+    }
+
     /// How many workers.
     #[must_use]
     pub const fn workers(mut self, workers: u32) -> Self {
@@ -179,6 +188,14 @@ impl Setup {
         Envoy::start(&self.bootstrap(), self.workers, self.may_fail)
     }
 
+    /// Starts it with more of a bootstrap, which is YAML.
+    pub fn start_with_yaml(&self, more: &str) -> Envoy {
+        let bootstrap = self.bootstrap();
+        let fields = bootstrap.as_object().into_iter().flatten();
+        let text: String = fields.map(|(name, value)| format!("{name}: {value}\n")).collect();
+        Envoy::of_yaml(&(text + more), self.workers)
+    }
+
     /// What Envoy's log says of the configuration, which it refuses.
     ///
     /// # Panics
@@ -196,7 +213,7 @@ impl Setup {
     }
 
     fn bootstrap(&self) -> Value {
-        json!({
+        let mut bootstrap = json!({
             // What is discovered is asked for in the name of a node.
             "node": {"id": "test", "cluster": "test"},
             "admin": {"address": socket(SocketAddr::from(([127, 0, 0, 1], 0)))},
@@ -211,7 +228,9 @@ impl Setup {
                 }],
                 "clusters": self.clusters,
             },
-        })
+        });
+        merge(&mut bootstrap, &self.top);
+        bootstrap
     }
 
     fn http(&self) -> Value {

@@ -125,7 +125,7 @@ fn too_many_are_refused() {
 
 #[test]
 fn unknown_fields_are_refused() {
-    let known = "known are mode, errors, version, endpoints, dependencies";
+    let known = "known are mode, errors, answer, version, endpoints, dependencies, draining";
     refuse(&with(json!({"endpoint": []})), &format!("endpoint: unknown field; {known}"));
     refuse_dependency(
         json!({"url": "x"}),
@@ -137,4 +137,13 @@ fn unknown_fields_are_refused() {
         &with(json!({"rules": rules})),
         "rules[0].version: is set once, at the top level, and not by a rule",
     );
+}
+
+#[test]
+fn a_proxy_that_is_a_dependency_already_is_refused() {
+    let mut config = with(json!({"draining": {"cluster": "administration"}}));
+    config["dependencies"][1]["name"] = json!("proxy");
+    refuse(&config, "dependencies[1].name: `proxy` is the proxy itself where there is `draining`");
+    let draining = json!({"cluster": "administration", "interval": "99ms"});
+    refuse(&with(json!({"draining": draining})), "draining.interval: shorter than 100ms");
 }

@@ -51,6 +51,7 @@ fn usual(requests: u32) -> Section {
             variant("empty", Setup::new().filter("empty", json!({}))),
             variant("floor of an authenticator", Setup::new().filter("floor", json!({}))),
             ours("health-shortcut, another path", "health-shortcut", probes, 1.0),
+            ours("telemetry, lines kept back", "telemetry", json!({}), 5.0),
             ours("basic-auth, cached credential", "basic-auth", users, 3.0),
             ours("api-key-auth, 10,000 keys", "api-key-auth", ten_thousand_keys(), 4.0),
         ],

@@ -1,0 +1,2 @@
+//! The module of `telemetry`.
+shared::plugin!(telemetry::Telemetry, wait, response, log, bodies);
