@@ -225,9 +225,7 @@ fn every_exchange_has_a_line_and_a_span_and_probes_have_none() {
     let parent = world.requests()[0].header("traceparent").expect("a traceparent");
     let trace = parent.split('-').nth(1).unwrap().to_owned();
     assert_eq!(lines[0]["trace_id"], trace);
-    let id =
-        (0..trace.len()).step_by(2).map(|at| u8::from_str_radix(&trace[at..at + 2], 16).unwrap());
-    let id: Vec<_> = id.collect();
+    let id = u128::from_str_radix(&trace, 16).unwrap().to_be_bytes();
     let deadline = Instant::now() + Duration::from_secs(20);
     let has = |part: &[u8]| {
         let spans = world.collector.received();

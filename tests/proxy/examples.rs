@@ -158,10 +158,10 @@ fn our_counters_become_labels() {
 }
 
 #[test]
-fn both_bootstraps_hold_the_block_of_tags() {
+fn all_bootstraps_hold_the_block_of_tags() {
     let block = fs::read_to_string(top().join("envoy/stats-tags.yaml")).unwrap();
     let block = block.split_once("  stats_tags:").unwrap().1.trim_end();
-    for name in filters() {
+    for name in filters().into_iter().chain(["complete".to_owned()]) {
         let text = fs::read_to_string(top().join(format!("envoy/{name}.yaml"))).unwrap();
         assert!(text.contains(block), "envoy/{name}.yaml");
     }
