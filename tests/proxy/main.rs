@@ -14,6 +14,7 @@ mod access_policy;
 mod api_key_auth;
 mod authenticators;
 mod basic_auth;
+mod capabilities;
 mod complete;
 mod configuration;
 mod demo;
