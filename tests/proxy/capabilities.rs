@@ -2,8 +2,10 @@
 //! each of its modules, and Envoy keeps to it.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 use tests::client::Request;
 use tests::envoy::Setup;
@@ -18,6 +20,13 @@ fn of(path: &str) -> Value {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let block: Value = serde_norway::from_slice(&output.stdout).unwrap();
     block["capability_restriction_config"]["allowed_capabilities"].clone()
+}
+
+/// The files in YAML of a folder and of those in it.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] });
+    files.filter(|path| path.extension().is_some_and(|ending| ending == "yaml")).collect()
 }
 
 /// The `vm_config`s in a bootstrap.
@@ -35,14 +44,13 @@ fn machines<'a>(value: &'a Value, found: &mut Vec<&'a Value>) {
 #[test]
 fn every_bootstrap_allows_its_modules_what_they_need_and_no_more() {
     let mut machine_count = 0;
-    for entry in fs::read_dir(top().join("envoy")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|ending| ending != "yaml") {
-            continue;
-        }
-        let file: Value = serde_norway::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    for path in files(&top().join("envoy")) {
+        let text = fs::read_to_string(&path).unwrap();
+        let documents: Vec<Value> = serde_norway::Deserializer::from_str(&text)
+            .map(|document| Value::deserialize(document).unwrap())
+            .collect();
         let mut found = Vec::new();
-        machines(&file, &mut found);
+        documents.iter().for_each(|document| machines(document, &mut found));
         for machine in found {
             let code = machine["code"]["local"]["filename"].as_str().expect("a local module");
             let allowed = &machine["capability_restriction_config"]["allowed_capabilities"];

@@ -18,6 +18,7 @@ mod capabilities;
 mod complete;
 mod configuration;
 mod demo;
+mod discovery;
 mod drain;
 mod examples;
 mod harness;
