@@ -26,5 +26,6 @@ mod health_shortcut;
 mod hostile;
 mod jwt_auth;
 mod jwt_differential;
+mod observed;
 mod rendered;
 mod waiting;

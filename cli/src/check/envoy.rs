@@ -79,6 +79,9 @@ fn site<'a>(plugin: &At<'a>, report: &mut Report) -> Option<Site<'a>> {
         }
         return None;
     };
+    for place in vm.iter().chain([plugin]) {
+        callbacks(place, report);
+    }
     Some(Site {
         known,
         name: name.unwrap_or_default().to_owned(),
@@ -89,6 +92,22 @@ fn site<'a>(plugin: &At<'a>, report: &mut Report) -> Option<Site<'a>> {
             |at| variables(&at),
         ),
     })
+}
+
+/// Without one of these a filter decides nothing, and Envoy lets everything pass.
+fn callbacks(place: &At<'_>, report: &mut Report) {
+    const NEEDED: [&str; 4] = [
+        "proxy_on_vm_start",
+        "proxy_on_configure",
+        "proxy_on_context_create",
+        "proxy_on_request_headers",
+    ];
+    let allowed = place.fields(&["capability_restriction_config", "allowed_capabilities"]);
+    let Some(allowed) = allowed.filter(|allowed| !allowed.members().is_empty()) else { return };
+    for name in NEEDED.iter().filter(|name| allowed.get(name).is_none()) {
+        let message = format!("without `{name}` Envoy does not ask the filter, and lets all pass");
+        Code::MissingCallback.report(&allowed, message, report);
+    }
 }
 
 /// A `StringValue` of JSON, or a `Struct`.
