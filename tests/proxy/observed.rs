@@ -30,9 +30,15 @@ fn free_port() -> u16 {
 
 /// Says what it got, as the image of docker-compose.yaml does.
 fn say(request: &Received) -> Answer {
+    let title = |word: &str| {
+        let mut letters = word.chars();
+        letters.next().map_or_else(String::new, |first| {
+            format!("{}{}", first.to_ascii_uppercase(), letters.as_str())
+        })
+    };
     let headers = request.headers.iter().map(|(name, value)| {
-        let name = name.split('-').map(|word| word[..1].to_uppercase() + &word[1..]);
-        format!("{}: {}\n", name.collect::<Vec<_>>().join("-"), String::from_utf8_lossy(value))
+        let name: Vec<_> = name.split('-').map(title).collect();
+        format!("{}: {}\n", name.join("-"), String::from_utf8_lossy(value))
     });
     Answer::ok(&headers.collect::<String>())
 }
