@@ -26,6 +26,7 @@ mod health_shortcut;
 mod hostile;
 mod jwt_auth;
 mod jwt_differential;
+mod manifests;
 mod observed;
 mod rendered;
 mod waiting;

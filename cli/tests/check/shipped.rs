@@ -25,7 +25,9 @@ fn passes(arguments: &[&str], text: &str) {
 
 #[test]
 fn every_bootstrap_and_every_manifest() {
-    let all = ["envoy", "envoy/istio", "envoy/ecds"].map(|folder| files(folder, "yaml")).concat();
+    let all = ["envoy", "envoy/istio", "envoy/gateway", "envoy/ecds"]
+        .map(|folder| files(folder, "yaml"))
+        .concat();
     assert!(all.len() > 3);
     for file in all {
         passes(&[&file.display().to_string()], "");
