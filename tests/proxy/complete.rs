@@ -16,6 +16,7 @@ use tests::tls::{Tunnel, handshake};
 use tests::upstream::{Answer, Received, Upstream};
 
 mod limits;
+mod stop;
 
 /// An Envoy with it, its service and its collector.
 struct World {
