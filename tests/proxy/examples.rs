@@ -35,7 +35,7 @@ fn runs(filter: &str, config: &Value) {
     ] {
         let setup = setup.with_plugin(|plugin| {
             plugin["vm_config"]["environment_variables"] =
-                json!({"key_values": {"DAVE_PASSWORD": "x", "ACME_KEY": "long enough"}});
+                json!({"key_values": {"DAVE_PASSWORD": "x", "ACME_KEY": "long enough", "CLIENT_SECRET": "x"}});
         });
         drop(setup.start());
     }
@@ -134,6 +134,27 @@ fn the_bootstrap_of_jwt_auth_runs() {
     assert_eq!(with("GET", alice.trim_end_matches(char::is_alphanumeric)), 401);
     assert_eq!(Request::get("/public/x").send(envoy.address()).status, 200);
     assert_eq!(upstream.count(), 3);
+}
+
+#[test]
+fn the_bootstrap_of_token_introspection_runs() {
+    let upstream = Upstream::start();
+    let envoy = start("token-introspection", &upstream);
+    let with = |method: &str| {
+        let request = Request::new(method, "/").header("authorization", "Bearer anything");
+        request.send(envoy.address()).status
+    };
+    assert_eq!(Request::get("/").send(envoy.address()).status, 401);
+    assert_eq!(with("GET"), 200);
+    let got = upstream.last();
+    for (name, value) in
+        [("x-auth-subject", "alice"), ("x-auth-scopes", "api:read"), ("x-tenant", "7")]
+    {
+        assert_eq!(got.header(name).as_deref(), Some(value), "{name}");
+    }
+    assert_eq!(with("POST"), 403);
+    assert_eq!(Request::get("/public/x").send(envoy.address()).status, 200);
+    assert_eq!(upstream.count(), 2);
 }
 
 #[test]

@@ -29,4 +29,5 @@ mod jwt_differential;
 mod manifests;
 mod observed;
 mod rendered;
+mod token_introspection;
 mod waiting;

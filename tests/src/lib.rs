@@ -20,6 +20,7 @@ pub mod envoy;
 #[cfg(feature = "host")]
 pub mod host;
 pub mod modules;
+pub mod provider;
 pub mod tls;
 pub mod tokens;
 pub mod upstream;
