@@ -77,7 +77,7 @@ fn of_plugin<'a>(plugin: &At<'a>, report: &mut Report) -> Vec<Site<'a>> {
     let text = module.and_then(|at| at.text());
     let place = plugin.clone();
     let config = plugin.field("configuration").map_or(Config::None, config);
-    let environment = vm.and_then(|vm| vm.field("environment_variables")).map_or_else(
+    let environment = vm.as_ref().and_then(|vm| vm.field("environment_variables")).map_or_else(
         || Variables { from_host: Some(Vec::new()), ..Variables::default() },
         |at| variables(&at),
     );

@@ -161,8 +161,7 @@ fn a_gate_that_is_not_asked_is_told_of() {
     };
     let all = "proxy_on_vm_start: {}, proxy_on_configure: {}, proxy_on_context_create: {}";
     check("error[missing-callback]", reload, &allowed(all), "allowed_capabilities");
-    let text =
-        crate::with(GOOD, reload, &allowed(&format!("{all}, proxy_on_request_headers: {{}}")));
+    let text = with(GOOD, reload, &allowed(&format!("{all}, proxy_on_request_headers: {{}}")));
     lacks(&text, &[], "missing-callback");
 }
 
