@@ -7,7 +7,10 @@ WASM := scripts/env --wasm cargo
 MODULES = $(patsubst %/src/main.rs,%,$(wildcard filters/*/src/main.rs tests/modules/*/src/main.rs))
 WASM_PACKAGES = -p shared $(patsubst %,-p %,$(notdir $(MODULES)))
 
-.PHONY: help setup check test demo wasm proxy bench fuzz fmt clean
+# What is tested of filters in the bundle and in chains too: those that decide who may.
+AS_OTHERS = basic_auth api_key_auth jwt_auth access_policy authenticators configuration
+
+.PHONY: help setup check test demo wasm proxy memory bench fuzz fmt clean
 
 help: ## these lines
 	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -36,6 +39,9 @@ test: ## everything: native tests, built modules, real Envoy, the core in Node
 	@scripts/setup wasm envoy node load oracle provider deploy
 	@scripts/wasm
 	$(HOST) test $(LOCKED) --workspace
+	@# The same once more with the filters of the bundle, and in chains.
+	for form in bundle chain; do GATEHOUSE_TEST_AS=$$form $(HOST) test $(LOCKED) -p tests --test proxy -- \
+		$(AS_OTHERS) --skip examples --skip jwt_differential --skip fetched --skip crypto || exit; done
 	$(WASM) test $(LOCKED) -p shared --target wasm32-unknown-unknown --lib --tests
 
 proxy: ## the tests in the real Envoy; FILTER=basic-auth: only those
@@ -47,6 +53,11 @@ demo: ## Envoy with the filters in front of a small service, to try with curl
 	@scripts/setup wasm envoy
 	@scripts/wasm
 	@$(HOST) run -q $(LOCKED) -p tests --no-default-features --bin demo
+
+memory: ## what ten plugins take of memory, in the bundle and as modules of their own
+	@scripts/setup wasm envoy
+	@scripts/wasm
+	@$(HOST) run -q $(LOCKED) -p tests --no-default-features --bin memory
 
 bench: ## what the filters cost, natively and in Envoy
 	@scripts/setup wasm envoy load

@@ -37,6 +37,9 @@ pub(crate) struct File {
     pub(crate) routes: Vec<Route>,
     /// The filters, in their order, each an object of its name and its configuration.
     pub(crate) filters: Vec<Map<String, Value>>,
+    /// Of which modules they are.
+    #[serde(default, rename = "as")]
+    pub(crate) form: Form,
     /// The folder of the modules, for Envoy.
     #[serde(default = "default_modules")]
     pub(crate) modules: String,
@@ -60,6 +63,19 @@ pub(crate) struct File {
     /// What manifests are for.
     #[serde(default)]
     pub(crate) kubernetes: Kubernetes,
+}
+
+/// Of which modules filters are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Form {
+    /// Each of its own.
+    #[default]
+    Modules,
+    /// Each a plugin of the module that has them all, in one VM.
+    Bundle,
+    /// All in one plugin of that module, in one pass.
+    Chain,
 }
 
 /// Where clients come in.
@@ -195,18 +211,25 @@ fn default_admin() -> String {
     "127.0.0.1:9901".into()
 }
 
-/// A filter of the file.
+/// The name of the module that has every filter.
+const BUNDLE: &str = "gatehouse";
+
+/// A plugin that the file leads to.
 #[derive(Clone, Debug)]
-pub(crate) struct Filter<'a> {
+pub(crate) struct Filter {
     /// Its name.
-    pub(crate) name: &'a str,
+    pub(crate) name: String,
+    /// Its module.
+    pub(crate) module: String,
+    /// Which filter of that module it is.
+    pub(crate) root_id: Option<String>,
     /// Its configuration.
-    pub(crate) config: &'a Value,
+    pub(crate) config: Value,
 }
 
 impl File {
     /// The filters by name; what is wrong with the file.
-    pub(crate) fn filters(&self) -> Result<Vec<Filter<'_>>, String> {
+    pub(crate) fn filters(&self) -> Result<Vec<Filter>, String> {
         let label = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if self.name.is_empty() || !self.name.bytes().all(label) {
             return Err("name: is lower-case letters, digits and `-`".into());
@@ -243,13 +266,8 @@ impl File {
             Some((name, config)) => Ok((name.as_str().to_owned(), config.clone())),
             None => Err(format!("filters[{index}]: names no filter")),
         };
-        self.filters.iter().enumerate().map(filter).collect::<Result<Vec<_>, _>>()?;
-        Ok(self
-            .filters
-            .iter()
-            .filter_map(|filter| filter.iter().next())
-            .map(|(name, config)| Filter { name, config })
-            .collect())
+        let filters = self.filters.iter().enumerate().map(filter).collect::<Result<Vec<_>, _>>()?;
+        Ok(self.form.plugins(filters))
     }
 
     /// Envoy takes seconds alone.
@@ -283,6 +301,34 @@ impl File {
         }
         let upstream = self.upstreams.first().map(|upstream| upstream.name.clone());
         vec![Route { prefix: "/".into(), upstream: upstream.unwrap_or_default(), timeout: None }]
+    }
+}
+
+impl Form {
+    fn plugins(self, filters: Vec<(String, Value)>) -> Vec<Filter> {
+        let bundle = || BUNDLE.to_owned();
+        match self {
+            Self::Modules => filters
+                .into_iter()
+                .map(|(name, config)| Filter { module: name.clone(), root_id: None, name, config })
+                .collect(),
+            Self::Bundle => filters
+                .into_iter()
+                .map(|(name, config)| Filter {
+                    module: bundle(),
+                    root_id: Some(name.clone()),
+                    name,
+                    config,
+                })
+                .collect(),
+            Self::Chain => {
+                let entries = filters.into_iter().map(|filter| Value::from_iter([filter]));
+                let list = Value::Array(entries.collect());
+                let root_id = Some(shared::chain::NAME.to_owned());
+                let config = Value::from_iter([(shared::chain::NAME.to_owned(), list)]);
+                vec![Filter { name: bundle(), module: bundle(), root_id, config }]
+            }
+        }
     }
 }
 

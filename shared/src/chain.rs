@@ -55,6 +55,8 @@ struct Passage {
     settled: Effects,
     /// What that filter wants done so far.
     own: Effects,
+    /// Whether that filter holds the request until there is news.
+    held: bool,
 }
 
 /// How often a filter is told that time has passed where it does not say.
@@ -87,6 +89,7 @@ impl Chain {
             passage.place = next;
             step = member.runner.on_request(stream, request, &mut passage.own);
         }
+        passage.held = step == Step::Hold;
         effects.add_calls(&mut passage.settled);
         effects.add_calls(&mut passage.own);
         if !matches!(step, Step::Wait(_) | Step::Hold) {
@@ -233,8 +236,10 @@ impl Runner for Chain {
         for (place, member) in self.members.iter_mut().enumerate() {
             let period = member.runner.tick().unwrap_or(SLOWEST_TICK);
             let early = member.due.since(now);
-            // A wait that is longer than the period is of a clock that was set back.
-            if !early.is_zero() && early <= period {
+            // What requests wait for is to be heard of soon; and a wait that is longer than the period is
+            // of a clock that was set back.
+            let is_awaited = |passage: &Passage| passage.held && passage.place == place;
+            if !early.is_zero() && early <= period && !self.passages.values().any(is_awaited) {
                 continue;
             }
             // The proxy's timer may be a little early.

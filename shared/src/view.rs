@@ -201,7 +201,7 @@ impl<'a> Request<'a> {
     /// What a filter of the chain has read or set already.
     fn known(&self, path: &[&str]) -> Option<Option<Vec<u8>>> {
         let known = self.properties.as_ref()?.borrow();
-        let found = known.iter().find(|(name, _)| name.split('\0').eq(path.iter().copied()));
+        let found = known.iter().find(|(name, _)| is_joined(name, path));
         found.map(|(_, value)| value.clone())
     }
 
@@ -261,6 +261,11 @@ impl<'a> Response<'a> {
         self.host.now().ok()
     }
 
+    /// What the plugin shares with its twins on other workers.
+    pub const fn store(&self) -> Store<'a> {
+        Store::new(self.host)
+    }
+
     /// All headers, `:status` among them; none where the proxy cannot say.
     pub fn headers(&self) -> &Headers {
         self.headers.get_or_init(|| self.host.headers(Map::Response).unwrap_or_default())
@@ -314,6 +319,17 @@ impl<'a> Exchange<'a> {
     pub fn response_headers(&self) -> Headers {
         self.host.headers(Map::Response).unwrap_or_default()
     }
+}
+
+/// Whether a name is the parts with a zero byte between them.
+fn is_joined(name: &str, path: &[&str]) -> bool {
+    let (Some((first, more)), mut rest) = (path.split_first(), name.as_bytes()) else {
+        return name.is_empty();
+    };
+    let mut take = |part: &[u8]| rest.strip_prefix(part).map(|behind| rest = behind).is_some();
+    take(first.as_bytes())
+        && more.iter().all(|part| take(b"\0") && take(part.as_bytes()))
+        && rest.is_empty()
 }
 
 /// A status of three digits.

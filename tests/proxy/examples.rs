@@ -137,6 +137,32 @@ fn the_bootstrap_of_jwt_auth_runs() {
 }
 
 #[test]
+fn the_bootstrap_of_a_chain_runs() {
+    let upstream = Upstream::start();
+    let envoy = start("chain", &upstream);
+    let text = fs::read_to_string(top().join("envoy/chain.yaml")).unwrap();
+    let token = text.lines().find_map(|line| line.strip_prefix("# eyJ")).unwrap();
+    let send = |request: Request| request.send(envoy.address()).status;
+    let key = |request: Request| request.header("x-api-key", "acme demo key");
+    let token = |request: Request| request.header("authorization", format!("Bearer eyJ{token}"));
+    let get = |target: &str| Request::get(target);
+    assert_eq!(
+        [send(get("/healthz")), send(get("/users")), send(key(get("/users")))],
+        [200, 401, 200]
+    );
+    assert_eq!(upstream.last().header("x-auth-subject").as_deref(), Some("acme"));
+    assert_eq!([send(key(get("/users/admin"))), send(token(get("/users/admin")))], [401, 200]);
+    assert_eq!(send(get("/users/public").header("authorization", "garbage")), 200);
+    let create = || Request::new("POST", "/users");
+    assert_eq!(
+        [send(key(create())), send(key(token(create()))), send(create().basic("carol:demo"))],
+        [401, 200, 200]
+    );
+    assert_eq!(send(get("/files/a")), 404);
+    assert_eq!(upstream.count(), 5);
+}
+
+#[test]
 fn the_bootstrap_of_token_introspection_runs() {
     let upstream = Upstream::start();
     let envoy = start("token-introspection", &upstream);
@@ -155,6 +181,23 @@ fn the_bootstrap_of_token_introspection_runs() {
     assert_eq!(with("POST"), 403);
     assert_eq!(Request::get("/public/x").send(envoy.address()).status, 200);
     assert_eq!(upstream.count(), 2);
+}
+
+#[test]
+fn the_bootstrap_of_rate_limit_runs() {
+    let upstream = Upstream::start();
+    let envoy = start("rate-limit", &upstream);
+    let send = |key: &str| Request::get("/").header("x-api-key", key).send(envoy.address());
+    let statuses: Vec<_> = (0..6).map(|_| send("acme demo key").status).collect();
+    assert_eq!(statuses, [200, 200, 200, 200, 200, 429]);
+    let left = send("zenith demo key").header("ratelimit");
+    assert_eq!(left.as_deref(), Some(r#""per-consumer";r=19;t=1"#));
+    let wrong: Vec<_> = (0..11).map(|_| send("wrong").status).collect();
+    assert_eq!(wrong, [[401; 10].as_slice(), &[429]].concat());
+    assert_eq!(send("zenith demo key").status, 429);
+    assert_eq!(upstream.count(), 6);
+    let page = envoy.page("/stats/prometheus?filter=gatehouse");
+    assert!(page.contains(r#"limit="per-consumer"#), "{page}");
 }
 
 #[test]
@@ -182,7 +225,7 @@ fn our_counters_become_labels() {
 fn all_bootstraps_hold_the_block_of_tags() {
     let block = fs::read_to_string(top().join("envoy/stats-tags.yaml")).unwrap();
     let block = block.split_once("  stats_tags:").unwrap().1.trim_end();
-    for name in filters().into_iter().chain(["complete".to_owned()]) {
+    for name in filters().into_iter().chain(["chain".to_owned(), "complete".to_owned()]) {
         let text = fs::read_to_string(top().join(format!("envoy/{name}.yaml"))).unwrap();
         assert!(text.contains(block), "envoy/{name}.yaml");
     }
@@ -201,6 +244,30 @@ fn the_configurations_in_the_readmes_run() {
             runs(&name, &config);
         }
     }
+}
+
+/// What `filters/bundle/README.md` and the manifest of a chain show.
+#[test]
+fn the_configurations_of_the_bundle_run() {
+    let variables = json!({"key_values": {"DAVE_PASSWORD": "x", "ACME_KEY": "long enough"}});
+    let runs = |root_id: &str, config: &Value| {
+        let setup = Setup::new().bundled("gate", root_id, config);
+        let setup = setup.with_plugin(|plugin| {
+            plugin["vm_config"]["environment_variables"] = variables.clone();
+        });
+        drop(setup.start());
+    };
+    let text = fs::read_to_string(top().join("filters/bundle/README.md")).unwrap();
+    let blocks: Vec<_> =
+        text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 2);
+    for block in blocks {
+        runs("", &serde_norway::from_str(block).unwrap());
+    }
+    let text = fs::read_to_string(top().join("envoy/istio/chain.yaml")).unwrap();
+    let manifest: Value = serde_norway::from_str(&text).unwrap();
+    assert_eq!(manifest["spec"]["pluginName"], "chain");
+    runs("chain", &manifest["spec"]["pluginConfig"]);
 }
 
 #[test]

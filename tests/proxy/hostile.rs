@@ -306,6 +306,40 @@ fn ten_thousand_hostile_requests_through_api_key_auth() {
 }
 
 #[test]
+fn ten_thousand_hostile_requests_through_a_chain() {
+    let upstream = Upstream::start();
+    let issuer = json!({"name": "main", "issuer": "https://issuer", "algorithms": ["ES256"],
+        "audiences": ["shop"], "jwks": {"inline": jwks(&[Key::of("p256")])}});
+    // What the last filter refuses, all in front of it have let pass.
+    let chain = json!({"chain": [
+        {"health-shortcut": {"endpoints": [{"path": "/livez", "report": "liveness"}]}},
+        {"basic-auth": {"users": [{"name": "carol", "password": "p"}], "mode": "shadow"}},
+        {"jwt-auth": {"providers": [issuer], "verdict": "defer"}},
+        {"api-key-auth": {
+            "sources": [{"header": "x-api-key"}, {"query": "api_key"}, {"cookie": "key"}],
+            "consumers": [{"name": "acme", "keys": [{"id": "a", "value": "acme key"}]}],
+        }},
+    ]});
+    let envoy = Setup::new()
+        .bundled("chain", "chain", &chain)
+        .upstream(&upstream)
+        .connection_manager(
+            json!({"upgrade_configs": [{"upgrade_type": "CONNECT"}], "max_request_headers_kb": 96}),
+        )
+        .workers(4)
+        .start();
+    let before = vms(&envoy);
+    let passed = send_all(&envoy, &api_key_cases(), 10_000);
+    assert_eq!(upstream.count(), passed);
+    let kept = upstream.received().iter().any(|got| {
+        let head = String::from_utf8_lossy(&got.head).into_owned();
+        head.contains("api_key") || head.contains("acme key")
+    });
+    assert!(!kept, "a key went upstream");
+    assert_eq!(vms(&envoy), before);
+}
+
+#[test]
 fn ten_thousand_hostile_requests_through_jwt_auth() {
     let (upstream, keys) = (Upstream::start(), jwks(&[Key::of("p256")]).to_string());
     let provider = Upstream::answering(move |_| Answer::ok(&keys));

@@ -23,10 +23,17 @@ fn run(arguments: &[&str], text: &str) -> String {
 }
 
 #[test]
-fn a_rendered_bootstrap_runs() {
+fn a_rendered_bootstrap_runs_whatever_its_modules_are() {
+    for form in ["modules", "bundle", "chain"] {
+        a_rendered_bootstrap_runs(form);
+    }
+}
+
+fn a_rendered_bootstrap_runs(form: &str) {
     let upstream = Upstream::start();
     let file = json!({
         "name": "shop",
+        "as": form,
         "admin": "127.0.0.1:0",
         "modules": top().join("dist"),
         "listeners": [{"name": "main", "address": "127.0.0.1:0"}],

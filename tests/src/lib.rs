@@ -17,10 +17,12 @@
 
 pub mod client;
 pub mod envoy;
+pub mod grpc;
 #[cfg(feature = "host")]
 pub mod host;
 pub mod modules;
 pub mod provider;
+pub mod ratelimit;
 pub mod tls;
 pub mod tokens;
 pub mod upstream;

@@ -12,6 +12,7 @@ stats_config:
     - { tag_name: report, regex: "^wasmcustom\\.gatehouse\\..*?(\\.report\\.([a-z0-9_]+))$" }
     - { tag_name: result, regex: "^wasmcustom\\.gatehouse\\..*?(\\.result\\.([a-z0-9_]+))$" }
     - { tag_name: fetch, regex: "^wasmcustom\\.gatehouse\\..*?(\\.fetch\\.([a-z0-9_]+))$" }
+    - { tag_name: limit, regex: "^wasmcustom\\.gatehouse\\..*?(\\.limit\\.([A-Za-z0-9_-]+))$" }
 "#;
 
 /// The bootstrap of a file.
@@ -69,7 +70,7 @@ fn listener(
     lines: &mut Lines,
     file: &File,
     listener: &Listener,
-    filters: &[Filter<'_>],
+    filters: &[Filter],
 ) -> Result<(), String> {
     let (host, port) = address(&listener.address)?;
     let name = text(&listener.name);
@@ -162,9 +163,12 @@ fn manager(lines: &mut Lines, file: &File, name: &str) {
     );
 }
 
-fn filter(lines: &mut Lines, file: &File, filter: &Filter<'_>) {
-    let name = filter.name;
-    let module = format!("{}/{name}.wasm", file.modules.trim_end_matches('/'));
+fn filter(lines: &mut Lines, file: &File, filter: &Filter) {
+    let name = filter.name.as_str();
+    let module = format!("{}/{}.wasm", file.modules.trim_end_matches('/'), filter.module);
+    let root_id = filter.root_id.as_deref().map(|root_id| {
+        format!("# Which filter of the module it is.\n      root_id: {}\n      ", text(root_id))
+    });
     lines.add(
         16,
         &format!(
@@ -172,17 +176,20 @@ fn filter(lines: &mut Lines, file: &File, filter: &Filter<'_>) {
              \"@type\": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm\n    \
              config:\n      \
              name: {name}\n      \
+             {root_id}\
              # A module that traps refuses, and is loaded again. Never FAIL_OPEN.\n      \
              failure_policy: FAIL_RELOAD\n      \
              vm_config:\n        \
-             vm_id: {name}\n        \
+             vm_id: {vm_id}\n        \
              runtime: envoy.wasm.runtime.v8\n        \
              code: {{ local: {{ filename: {module} }} }}",
             name = text(name),
+            root_id = root_id.unwrap_or_default(),
+            vm_id = text(&filter.module),
             module = text(&module),
         ),
     );
-    let variables: Vec<_> = variables(filter.config).into_iter().map(|name| text(&name)).collect();
+    let variables: Vec<_> = variables(&filter.config).into_iter().map(|name| text(&name)).collect();
     if !variables.is_empty() {
         let keys = variables.join(", ");
         lines.add(24, &format!("environment_variables: {{ host_env_keys: [{keys}] }}"));
@@ -190,7 +197,7 @@ fn filter(lines: &mut Lines, file: &File, filter: &Filter<'_>) {
     lines.add(22, "configuration:\n  \"@type\": type.googleapis.com/google.protobuf.Struct");
     if filter.config.as_object().is_some_and(|object| !object.is_empty()) {
         lines.add(24, "value:");
-        lines.value(26, filter.config);
+        lines.value(26, &filter.config);
     } else {
         lines.add(24, "value: {}");
     }

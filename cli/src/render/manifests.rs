@@ -6,8 +6,8 @@ use super::yaml::{Lines, text};
 use super::{File, Filter, variables};
 
 /// The phase of Istio's chain in which a filter runs, and its place there: the greater runs first.
-fn phase(filters: &[Filter<'_>], index: usize) -> (&'static str, usize) {
-    let name = filters.get(index).map_or("", |filter| filter.name);
+fn phase(filters: &[Filter], index: usize) -> (&'static str, usize) {
+    let name = filters.get(index).map_or("", |filter| filter.name.as_str());
     let phase = match name {
         "access-policy" | "rate-limit" => "AUTHZ",
         _ => "AUTHN",
@@ -33,13 +33,13 @@ pub(crate) fn istio(file: &File) -> Result<String, String> {
         let (phase, priority) = phase(&filters, index);
         let mut spec = json!({
             "selector": {"matchLabels": file.kubernetes.selector},
-            "url": image(file, filter.name)?,
-            "pluginName": filter.name,
+            "url": image(file, &filter.module)?,
+            "pluginName": filter.root_id.as_ref().unwrap_or(&filter.name),
             "phase": phase,
             "priority": priority,
             "failStrategy": "FAIL_RELOAD",
         });
-        let env: Vec<Value> = variables(filter.config)
+        let env: Vec<Value> = variables(&filter.config)
             .into_iter()
             .map(|name| json!({"name": name, "valueFrom": "HOST"}))
             .collect();
@@ -71,17 +71,19 @@ pub(crate) fn envoy_gateway(file: &File) -> Result<String, String> {
     let filters = file.filters()?;
     let mut wasm = Vec::new();
     for filter in &filters {
-        let image = image(file, filter.name)?;
+        let image = image(file, &filter.module)?;
         let mut entry = json!({
             "name": filter.name,
-            "rootID": "",
+            "rootID": filter.root_id,
             "failOpen": false,
             "code": {"type": "Image", "image": {"url": image.trim_start_matches("oci://")}},
             "config": filter.config,
         });
-        let env: Vec<_> = variables(filter.config).into_iter().collect();
+        let env: Vec<_> = variables(&filter.config).into_iter().collect();
         if let Value::Object(entry) = &mut entry {
-            entry.shift_remove("rootID");
+            if filter.root_id.is_none() {
+                entry.shift_remove("rootID");
+            }
             if !env.is_empty() {
                 entry.insert("env".into(), json!({"hostKeys": env}));
             }

@@ -92,6 +92,40 @@ fn the_manifests_keep_the_order_of_the_filters() {
 }
 
 #[test]
+fn the_filters_are_plugins_of_one_module_or_one_chain() {
+    let of = |form: &str| {
+        let mut file = file();
+        file["as"] = json!(form);
+        parse(file)
+    };
+    let filters = |form: &str| {
+        let bootstrap = &documents(&envoy(&of(form)).unwrap())[0];
+        let manager = &bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"]
+            [0]["typed_config"];
+        let mut filters = manager["http_filters"].as_array().unwrap().clone();
+        filters.pop();
+        filters.into_iter().map(|filter| filter["typed_config"]["config"].clone()).collect()
+    };
+    let bundled: Vec<Value> = filters("bundle");
+    assert_eq!(bundled.len(), 3);
+    for (plugin, name) in bundled.iter().zip(["health-shortcut", "basic-auth", "access-policy"]) {
+        assert_eq!((&plugin["root_id"], &plugin["name"]), (&json!(name), &json!(name)));
+        assert_eq!(plugin["vm_config"]["vm_id"], "gatehouse");
+        assert_eq!(plugin["vm_config"]["code"]["local"]["filename"], "dist/gatehouse.wasm");
+    }
+    let chained: Vec<Value> = filters("chain");
+    let [plugin] = chained.as_slice() else { panic!("{chained:#?}") };
+    assert_eq!(plugin["root_id"], "chain");
+    assert_eq!(plugin["configuration"]["value"]["chain"], file()["filters"]);
+    assert_eq!(plugin["vm_config"]["environment_variables"]["host_env_keys"], json!(["CAROL"]));
+    let manifest = &documents(&istio(&of("chain")).unwrap())[0];
+    assert_eq!(manifest["spec"]["pluginName"], "chain");
+    assert_eq!(manifest["spec"]["url"], "oci://registry.example/gatehouse/gatehouse:0.1.0");
+    let gateway = &documents(&envoy_gateway(&of("bundle")).unwrap())[0];
+    assert_eq!(gateway["spec"]["wasm"][1]["rootID"], "basic-auth");
+}
+
+#[test]
 fn what_is_wrong_with_a_file_is_said_with_its_place() {
     let edited = |edit: fn(&mut Value)| {
         let mut file = file();

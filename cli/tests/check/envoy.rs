@@ -295,7 +295,7 @@ fn a_filter_that_this_program_cannot_check_is_named() {
 
 #[test]
 fn a_module_that_may_be_ours_is_told_of() {
-    let module = "dist/gatehouse.wasm";
+    let module = "oci://registry.example/gatehouse/waf.wasm";
     check("warning[unknown-filter]", "root_id: jwt-auth", "root_id: no-auth", module);
 }
 

@@ -10,6 +10,7 @@
     reason = "test code"
 )]
 
+mod bundle;
 mod envoy;
 mod inputs;
 mod manifests;

@@ -308,6 +308,24 @@ fn ticks_and_calls_are_each_filters_own() {
 }
 
 #[test]
+fn who_holds_a_request_is_told_of_every_tick() {
+    let mut stack = abc("hold");
+    let mut asked = || {
+        stack.proxy.pass(Duration::from_millis(50));
+        stack.tick().into_iter().map(|(ticket, _)| ticket.place).collect::<Vec<_>>()
+    };
+    assert_eq!([asked(), asked()], [vec![0, 1, 2], vec![]]);
+    stack.send(&REQUEST);
+    let mut asked = || {
+        stack.proxy.pass(Duration::from_millis(50));
+        stack.tick().into_iter().map(|(ticket, _)| ticket.place).collect::<Vec<_>>()
+    };
+    assert_eq!([asked(), asked()], [[1], [1]]);
+    stack.news();
+    assert!(stack.tick().is_empty());
+}
+
+#[test]
 fn evidence_stays_in_the_chain_where_it_is_to() {
     let config = |shares| {
         json!({"share_evidence": shares, "chain": [

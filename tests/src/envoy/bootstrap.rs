@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::Envoy;
 use super::choice::{self, Form};
-use super::parts::{access_log, merge, socket};
+use super::parts::{access_log, merge, socket, wasm_of};
 use super::process::{self, Config};
+use crate::modules::BUNDLE;
 use crate::upstream::Upstream;
 
 /// What an Envoy is to be.
@@ -58,6 +59,19 @@ impl Setup {
         self
     }
 
+    /// A plugin of the module that has every filter, whatever the tests run as. All that are set up so
+    /// share a VM.
+    #[must_use]
+    pub fn bundled(self, name: &str, root_id: &str, config: &Value) -> Self {
+        self.native(wasm_of(BUNDLE, name, root_id, Form::Text.of(config)))
+    }
+
+    /// A filter's own module, whatever the tests run as.
+    #[must_use]
+    pub fn alone(self, name: &str, config: &Value) -> Self {
+        self.native(wasm_of(name, name, "", Form::Text.of(config)))
+    }
+
     /// Any HTTP filter.
     #[must_use]
     pub fn native(mut self, filter: Value) -> Self {
@@ -94,6 +108,20 @@ impl Setup {
             "load_assignment": {"cluster_name": name, "endpoints": endpoints},
         }));
         self
+    }
+
+    /// A cluster of one host that speaks HTTP/2, as gRPC needs.
+    #[must_use]
+    pub fn cluster_of_grpc(self, name: &str, address: Option<SocketAddr>) -> Self {
+        let mut setup = self.cluster(name, address);
+        let options = json!({
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": {"http2_protocol_options": {}},
+        });
+        let cluster = setup.clusters.last_mut().expect("a cluster");
+        cluster["typed_extension_protocol_options"] =
+            json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options});
+        setup
     }
 
     /// A route before the one that takes all.
@@ -169,6 +197,8 @@ impl Setup {
 
     fn bootstrap(&self) -> Value {
         json!({
+            // What is discovered is asked for in the name of a node.
+            "node": {"id": "test", "cluster": "test"},
             "admin": {"address": socket(SocketAddr::from(([127, 0, 0, 1], 0)))},
             "static_resources": {
                 "listeners": [{

@@ -35,7 +35,7 @@ pub(super) enum Form {
 }
 
 impl Form {
-    fn of(self, config: &Value) -> Value {
+    pub(super) fn of(self, config: &Value) -> Value {
         match self {
             Self::Text => {
                 json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": config.to_string()})

@@ -8,13 +8,15 @@
 //! can do without. Differences are medians over the rounds with the quartiles beside them; on a shared
 //! machine a tenth of a microsecond is noise.
 //!
-//! `BENCH_ROUNDS` and `BENCH_REQUESTS` change the size of a run. The result is written to
+//! `BENCH_ROUNDS` and `BENCH_REQUESTS` change the size of a run, `BENCH_SECTION=chain` takes the
+//! sections alone whose names contain it. The result is written to
 //! `target/bench.json` too.
 
 #![allow(clippy::print_stdout, clippy::expect_used, clippy::panic, reason = "a program for people")]
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "test code")]
 #![allow(clippy::disallowed_methods, reason = "its size is set by the environment")]
 
+mod chain;
 mod load;
 mod report;
 mod tokens;
@@ -37,6 +39,8 @@ struct Variant {
     targets: Vec<Target>,
     /// What it counts at every request but the first, where that shows that it did what its name says.
     counter: Option<&'static str>,
+    /// How many other paths it is asked for first, each once.
+    seen: u32,
     setup: Setup,
 }
 
@@ -52,7 +56,9 @@ enum Target {
 fn main() {
     let rounds = number("BENCH_ROUNDS", 9);
     let requests = number("BENCH_REQUESTS", 10_000);
-    let sections = variants::sections(requests);
+    let wanted = std::env::var("BENCH_SECTION").unwrap_or_default();
+    let mut sections = variants::sections(requests);
+    sections.retain(|section| section.name.contains(&wanted));
     let mut costs: Vec<_> =
         sections.iter().map(|section| vec![Vec::new(); section.variants.len()]).collect();
     for round in 1..=rounds {
@@ -73,7 +79,8 @@ fn number(name: &str, default: u32) -> u32 {
 /// One round.
 fn measure(section: &Section, costs: &mut [Vec<f64>]) {
     let envoys: Vec<_> = section.variants.iter().map(|variant| variant.setup.start()).collect();
-    for envoy in &envoys {
+    for (variant, envoy) in section.variants.iter().zip(&envoys) {
+        load::show_paths(envoy, variant.seen);
         section.load.warm_up(envoy);
     }
     for (envoy, costs) in envoys.iter().zip(costs) {

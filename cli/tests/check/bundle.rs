@@ -1,0 +1,123 @@
+//! Plugins of the module that has every filter, and chains.
+
+use crate::{Finding, findings, lacks, triggers, with};
+
+const ALLOW_UNSET: &[&str] = &["--allow-unset"];
+
+const CHAIN: &str = r#"http_filters:
+- name: gate
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+    config:
+      name: gate
+      root_id: chain
+      failure_policy: FAIL_RELOAD
+      vm_config:
+        code: { local: { filename: dist/gatehouse.wasm } }
+        environment_variables: { host_env_keys: [ACME_KEY] }
+      configuration:
+        "@type": type.googleapis.com/google.protobuf.Struct
+        value:
+          chain:
+          - health-shortcut:
+              endpoints: [ { path: /livez, report: liveness } ]
+          - api-key-auth:
+              verdict: defer
+              consumers: [ { name: acme, keys: [ { id: a, value: "${ACME_KEY}" } ] } ]
+          - access-policy:
+              schemes: { key: { authenticator: api-key-auth } }
+              security: [ { key: [] } ]
+              services: []
+"#;
+
+const PLUGIN: &str = r#"apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: { name: gate }
+spec:
+  url: oci://registry.example/gatehouse:0.1.0
+  pluginName: my-gate
+  failStrategy: FAIL_RELOAD
+  pluginConfig:
+    filter: health-shortcut
+    endpoints: [ { path: /livez, report: liveness } ]
+"#;
+
+#[track_caller]
+fn only(text: &str, arguments: &[&str]) -> Finding {
+    let found = findings(text, arguments);
+    let [one] = found.as_slice() else { panic!("{found:#?}") };
+    one.clone()
+}
+
+#[test]
+fn good_ones_pass() {
+    assert_eq!(findings(CHAIN, ALLOW_UNSET), []);
+    assert_eq!(findings(PLUGIN, ALLOW_UNSET), []);
+    let chain = with(
+        PLUGIN,
+        "filter: health-shortcut\n    endpoints:",
+        "chain:\n    - health-shortcut:\n        endpoints:",
+    );
+    assert_eq!(findings(&chain, ALLOW_UNSET), []);
+    let alone = "# chain\nchain: [ { health-shortcut: { endpoints: [ { path: /livez, report: liveness } ] } } ]\n";
+    assert_eq!(findings(alone, &[]), []);
+}
+
+#[test]
+fn a_mistake_in_a_filter_is_found_where_it_is() {
+    let wrong = with(CHAIN, "report: liveness", "report: health");
+    triggers(&wrong, ALLOW_UNSET, "error[config]", "report: health");
+    assert!(
+        only(&wrong, ALLOW_UNSET)
+            .path
+            .ends_with("value.chain[0].health-shortcut.endpoints[0].report")
+    );
+    triggers(CHAIN, &[], "error[unset-variable]", "${ACME_KEY}");
+    let unknown = with(CHAIN, "- health-shortcut:", "- health-shortcuts:");
+    triggers(&unknown, ALLOW_UNSET, "error[config]", "- health-shortcuts:");
+    assert!(only(&unknown, ALLOW_UNSET).message.contains("there is no such filter; there are"));
+    let twice = with(
+        CHAIN,
+        "- access-policy:",
+        "- api-key-auth: { consumers: [] }\n          - access-policy:",
+    );
+    assert!(only(&twice, ALLOW_UNSET).message.contains("is in the chain already, as chain[1]"));
+    let wrong = with(PLUGIN, "report: liveness", "report: health");
+    triggers(&wrong, ALLOW_UNSET, "error[config]", "report: health");
+}
+
+#[test]
+fn a_text_of_json_is_looked_into() {
+    let head = CHAIN.split_once("        \"@type\": type.googleapis.com/google").unwrap().0;
+    let text = |chain: &str| {
+        format!(
+            "{head}        \"@type\": type.googleapis.com/google.protobuf.StringValue\n        value: |\n          {chain}\n"
+        )
+    };
+    let good = r#"{"chain": [{"health-shortcut":
+            {"endpoints": [{"path": "/livez", "report": "liveness"}]}}]}"#;
+    assert_eq!(findings(&text(good), ALLOW_UNSET), []);
+    triggers(&text(&with(good, "liveness", "health")), ALLOW_UNSET, "error[config]", "\"health\"");
+}
+
+#[test]
+fn the_filters_of_a_chain_are_looked_at_as_a_chain() {
+    let list = CHAIN.split_once("          - access-policy:").unwrap().0;
+    triggers(list, ALLOW_UNSET, "error[defer-without-policy]", "verdict: defer");
+    lacks(CHAIN, ALLOW_UNSET, "defer-without-policy");
+    let open = with(CHAIN, "FAIL_RELOAD", "FAIL_OPEN");
+    triggers(&open, ALLOW_UNSET, "error[fails-open]", "FAIL_OPEN");
+    let other = with(CHAIN, "{ authenticator: api-key-auth }", "{ authenticator: jwt-auth }");
+    triggers(&other, ALLOW_UNSET, "error[missing-authenticator]", "authenticator: jwt-auth");
+}
+
+#[test]
+fn a_plugin_that_could_be_any_filter_is_none() {
+    let nobody = with(PLUGIN, "    filter: health-shortcut\n", "");
+    let found = findings(&nobody, ALLOW_UNSET);
+    let is_it = |finding: &Finding| {
+        finding.code == "config"
+            && finding.message.contains("the root id `my-gate` names none of them")
+    };
+    assert!(found.iter().any(is_it), "{found:#?}");
+}
