@@ -22,6 +22,9 @@ wasm: ## build the modules into dist/
 	@scripts/setup wasm
 	@scripts/wasm
 
+image: wasm ## an OCI image of each module in dist/oci/, as Istio and Envoy Gateway pull them; no daemon
+	@$(HOST) run -q $(LOCKED) -p gatehouse -- image dist/*.wasm --to dist/oci
+
 check: ## format, lints (native and Wasm), documentation
 	@scripts/setup check
 	$(HOST) fmt --all --check
@@ -29,11 +32,11 @@ check: ## format, lints (native and Wasm), documentation
 	$(WASM) clippy $(LOCKED) --target wasm32-wasip1 $(WASM_PACKAGES) -- -D warnings
 	RUSTDOCFLAGS='-Dwarnings -Arustdoc::private-intra-doc-links' \
 		$(HOST) doc $(LOCKED) --workspace --all-features --no-deps --document-private-items
-	@if command -v cargo-deny >/dev/null; then $(HOST) deny check bans licenses sources; fi
+	@scripts/supply --if-installed
 	@if command -v shellcheck >/dev/null; then shellcheck -x scripts/* .ci/run; fi
 
 test: ## everything: native tests, built modules, real Envoy, the core in Node
-	@scripts/setup wasm envoy node load oracle provider
+	@scripts/setup wasm envoy node load oracle provider deploy
 	@scripts/wasm
 	$(HOST) test $(LOCKED) --workspace
 	@# The same once more with the filters of the bundle, and in chains.
@@ -42,7 +45,7 @@ test: ## everything: native tests, built modules, real Envoy, the core in Node
 	$(WASM) test $(LOCKED) -p shared --target wasm32-unknown-unknown --lib --tests
 
 proxy: ## the tests in the real Envoy; FILTER=basic-auth: only those
-	@scripts/setup wasm envoy load oracle provider
+	@scripts/setup wasm envoy load oracle provider deploy
 	@scripts/wasm
 	$(HOST) test $(LOCKED) -p tests --test proxy -- $(FILTER)
 
@@ -65,6 +68,12 @@ bench: ## what the filters cost, natively and in Envoy
 fuzz: ## the fuzzers, a minute each; SECONDS=3600: an hour each
 	@scripts/setup fuzz
 	@scripts/fuzz $(SECONDS)
+
+supply: ## what the modules are made of: licences, bans, advisories, two builds compared, digests, SBOM (compiles its tools once)
+	@scripts/setup check wasm supply
+	@scripts/supply
+	@scripts/reproduce
+	@scripts/sbom
 
 fmt: ## format
 	@scripts/setup check

@@ -24,6 +24,8 @@ Examples:
   gatehouse policy openapi3.json --dialect goa the policy of an API
   gatehouse render gatehouse.yaml --for envoy  a complete bootstrap
   gatehouse drain --admin 127.0.0.1:9901       ends an Envoy without ending its requests
+  gatehouse image dist/*.wasm --to dist/oci    what Istio and Envoy Gateway pull
+  gatehouse capabilities dist/jwt-auth.wasm    what the module needs of Envoy, and no more
   gatehouse completions bash > /etc/bash_completion.d/gatehouse
 
 Exit codes: 0 all is well, 1 it is not, 2 it could not be found out.";
@@ -43,6 +45,10 @@ pub(crate) enum Command {
     Render(RenderArguments),
     /// Ends an Envoy without ending its requests.
     Drain(DrainArguments),
+    /// Makes OCI images of modules, without a daemon.
+    Image(ImageArguments),
+    /// Prints all that a module may do, for `vm_config` of Envoy.
+    Capabilities(CapabilitiesArguments),
     /// Prints what makes a shell complete this program's arguments.
     #[command(
         after_help = "Example:\n  gatehouse completions bash > /etc/bash_completion.d/gatehouse"
@@ -268,6 +274,65 @@ Examples:
 
 Exit codes: 0 drained, 1 the time was over before (Envoy ends all the same, but for --keep), 2 Envoy
 could not be asked.";
+
+/// Makes OCI images of modules, without a daemon.
+///
+/// Each becomes a folder, an OCI image layout, in the form that Istio's agent and Envoy Gateway take. The same
+/// module makes the same bytes. Prints the digest of each image.
+#[derive(Debug, Args)]
+#[command(after_help = IMAGE_EXAMPLES)]
+pub(crate) struct ImageArguments {
+    /// The modules.
+    #[arg(required = true, value_name = "MODULE")]
+    pub(crate) modules: Vec<PathBuf>,
+    /// Where the folders go: `TO/NAME` for `NAME.wasm`.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) to: PathBuf,
+    /// The version, which is the image's tag.
+    #[arg(long, value_name = "VERSION", default_value = env!("CARGO_PKG_VERSION"), value_parser = parse_tag)]
+    pub(crate) version: String,
+}
+
+const IMAGE_EXAMPLES: &str = "\
+Examples:
+  gatehouse image dist/*.wasm --to dist/oci --version 1.2.0
+  skopeo copy oci:dist/oci/jwt-auth docker://registry.example/gatehouse/jwt-auth:1.2.0
+
+Exit codes: 0 made, 2 a module cannot be read or a file not be written.";
+
+/// A tag, as the distribution specification has it.
+fn parse_tag(text: &str) -> Result<String, String> {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let first = text.bytes().next().is_some_and(is_word);
+    if first && text.len() <= 128 && text.bytes().all(|byte| is_word(byte) || b".-".contains(&byte))
+    {
+        Ok(text.to_owned())
+    } else {
+        Err("is no tag: letters, digits, `_`, `.` and `-`, 128 at most".to_owned())
+    }
+}
+
+/// Prints all that a module may do, for `vm_config` of Envoy.
+///
+/// What it imports and the callbacks that it exports, and nothing else. Envoy refuses it every other call. A
+/// callback that is left out is not called, and then the filter lets everything pass: print the list anew with
+/// every new module.
+#[derive(Debug, Args)]
+#[command(after_help = CAPABILITIES_EXAMPLES)]
+pub(crate) struct CapabilitiesArguments {
+    /// The module.
+    #[arg(value_name = "MODULE")]
+    pub(crate) module: PathBuf,
+    /// How many spaces stand before each line.
+    #[arg(long, value_name = "SPACES", default_value_t = 0)]
+    pub(crate) indent: u8,
+}
+
+const CAPABILITIES_EXAMPLES: &str = "\
+Examples:
+  gatehouse capabilities dist/jwt-auth.wasm --indent 26
+
+Exit codes: 0 printed, 2 the module cannot be read.";
 
 fn parse_time(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "is not a time such as `500ms` or `30s`".to_owned())

@@ -4,7 +4,8 @@
 //!    modules run.
 //! 2. `hash` and `keygen` make what configurations hold in place of secrets.
 //! 3. `policy` makes a policy of an OpenAPI document, `render` what people deploy of one short file.
-//! 4. `drain` ends an Envoy without ending its requests.
+//! 4. `image` makes of modules what Istio and Envoy Gateway pull, `capabilities` what Envoy lets them do.
+//! 5. `drain` ends an Envoy without ending its requests.
 //!
 //! It ends with 0 where all is well, 1 where it is not, 2 where it could not tell.
 
@@ -15,10 +16,13 @@
 )]
 
 mod arguments;
+mod capabilities;
 mod check;
 mod drain;
 mod hash;
+mod image;
 mod keygen;
+mod module;
 mod output;
 mod policy;
 mod render;
@@ -38,6 +42,8 @@ fn main() -> ExitCode {
         Command::Policy(arguments) => policy::run(&arguments),
         Command::Render(arguments) => render::run(&arguments),
         Command::Drain(arguments) => drain::run(&arguments),
+        Command::Image(arguments) => image::run(&arguments),
+        Command::Capabilities(arguments) => capabilities::run(&arguments),
         Command::Completions { shell } => completions(shell),
     };
     match outcome {

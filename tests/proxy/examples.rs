@@ -252,10 +252,10 @@ fn the_bootstrap_of_telemetry_runs() {
 }
 
 #[test]
-fn both_bootstraps_hold_the_block_of_tags() {
+fn all_bootstraps_hold_the_block_of_tags() {
     let block = fs::read_to_string(top().join("envoy/stats-tags.yaml")).unwrap();
     let block = block.split_once("  stats_tags:").unwrap().1.trim_end();
-    for name in filters().into_iter().chain(["chain".to_owned()]) {
+    for name in filters().into_iter().chain(["chain".to_owned(), "complete".to_owned()]) {
         let text = fs::read_to_string(top().join(format!("envoy/{name}.yaml"))).unwrap();
         assert!(text.contains(block), "envoy/{name}.yaml");
     }

@@ -23,5 +23,6 @@ pub mod host;
 pub mod modules;
 pub mod provider;
 pub mod ratelimit;
+pub mod tls;
 pub mod tokens;
 pub mod upstream;

@@ -77,11 +77,16 @@ fn of_plugin<'a>(plugin: &At<'a>, report: &mut Report) -> Vec<Site<'a>> {
     let text = module.and_then(|at| at.text());
     let place = plugin.clone();
     let config = plugin.field("configuration").map_or(Config::None, config);
-    let environment = vm.and_then(|vm| vm.field("environment_variables")).map_or_else(
+    let environment = vm.as_ref().and_then(|vm| vm.field("environment_variables")).map_or_else(
         || Variables { from_host: Some(Vec::new()), ..Variables::default() },
         |at| variables(&at),
     );
     let named = name.unwrap_or_default().to_owned();
+    if text.is_some_and(known::is_ours) || identify(text, &[root, name]).is_some() {
+        for place in vm.iter().chain([plugin]) {
+            callbacks(place, report);
+        }
+    }
     if text.is_some_and(known::is_bundle) {
         let plugin = bundle::Plugin { root_id: root, name: named, place, config, environment };
         return bundle::sites(plugin, report);
@@ -94,6 +99,22 @@ fn of_plugin<'a>(plugin: &At<'a>, report: &mut Report) -> Vec<Site<'a>> {
         return Vec::new();
     };
     vec![Site { known, name: named, place, config, environment }]
+}
+
+/// Without one of these a filter decides nothing, and Envoy lets everything pass.
+fn callbacks(place: &At<'_>, report: &mut Report) {
+    const NEEDED: [&str; 4] = [
+        "proxy_on_vm_start",
+        "proxy_on_configure",
+        "proxy_on_context_create",
+        "proxy_on_request_headers",
+    ];
+    let allowed = place.fields(&["capability_restriction_config", "allowed_capabilities"]);
+    let Some(allowed) = allowed.filter(|allowed| !allowed.members().is_empty()) else { return };
+    for name in NEEDED.iter().filter(|name| allowed.get(name).is_none()) {
+        let message = format!("without `{name}` Envoy does not ask the filter, and lets all pass");
+        Code::MissingCallback.report(&allowed, message, report);
+    }
 }
 
 /// A `StringValue` of JSON, or a `Struct`.

@@ -154,6 +154,18 @@ fn a_gate_must_not_open_when_its_module_traps() {
 }
 
 #[test]
+fn a_gate_that_is_not_asked_is_told_of() {
+    let reload = "failure_policy: FAIL_RELOAD";
+    let allowed = |names: &str| {
+        format!("capability_restriction_config: {{ allowed_capabilities: {{ {names} }} }}")
+    };
+    let all = "proxy_on_vm_start: {}, proxy_on_configure: {}, proxy_on_context_create: {}";
+    check("error[missing-callback]", reload, &allowed(all), "allowed_capabilities");
+    let text = with(GOOD, reload, &allowed(&format!("{all}, proxy_on_request_headers: {{}}")));
+    lacks(&text, &[], "missing-callback");
+}
+
+#[test]
 fn a_gate_that_does_not_run_is_told_of() {
     let entry = "- name: jwt\n";
     check("warning[disabled]", entry, "- name: jwt\n            disabled: true\n", "disabled:");

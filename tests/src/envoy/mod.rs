@@ -84,6 +84,11 @@ impl Envoy {
         envoy
     }
 
+    /// A VM may fail: that is what the test is about.
+    pub const fn vm_may_fail(&mut self) {
+        self.may_fail = true;
+    }
+
     /// The address of the first listener.
     pub fn address(&self) -> SocketAddr {
         self.listeners.first().expect("a listener").1
