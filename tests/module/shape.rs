@@ -59,6 +59,8 @@ fn budget(name: &str) -> usize {
     match name {
         // Four families of signatures, three curves among them.
         "jwt-auth" => 720 * 1024,
+        // Three algorithms, every kind of key, and a client of a rate-limit service.
+        "rate-limit" => 440 * 1024,
         _ => 400 * 1024,
     }
 }
