@@ -19,3 +19,4 @@ mod jwt_auth;
 mod rate_limit;
 mod rate_limit_service;
 mod shape;
+mod token_introspection;

@@ -35,7 +35,7 @@ fn runs(filter: &str, config: &Value) {
     ] {
         let setup = setup.with_plugin(|plugin| {
             plugin["vm_config"]["environment_variables"] =
-                json!({"key_values": {"DAVE_PASSWORD": "x", "ACME_KEY": "long enough"}});
+                json!({"key_values": {"DAVE_PASSWORD": "x", "ACME_KEY": "long enough", "CLIENT_SECRET": "x"}});
         });
         drop(setup.start());
     }
@@ -151,6 +151,27 @@ fn the_bootstrap_of_rate_limit_runs() {
     assert_eq!(upstream.count(), 6);
     let page = envoy.page("/stats/prometheus?filter=gatehouse");
     assert!(page.contains(r#"limit="per-consumer"#), "{page}");
+}
+
+#[test]
+fn the_bootstrap_of_token_introspection_runs() {
+    let upstream = Upstream::start();
+    let envoy = start("token-introspection", &upstream);
+    let with = |method: &str| {
+        let request = Request::new(method, "/").header("authorization", "Bearer anything");
+        request.send(envoy.address()).status
+    };
+    assert_eq!(Request::get("/").send(envoy.address()).status, 401);
+    assert_eq!(with("GET"), 200);
+    let got = upstream.last();
+    for (name, value) in
+        [("x-auth-subject", "alice"), ("x-auth-scopes", "api:read"), ("x-tenant", "7")]
+    {
+        assert_eq!(got.header(name).as_deref(), Some(value), "{name}");
+    }
+    assert_eq!(with("POST"), 403);
+    assert_eq!(Request::get("/public/x").send(envoy.address()).status, 200);
+    assert_eq!(upstream.count(), 2);
 }
 
 #[test]

@@ -26,4 +26,5 @@ mod jwt_differential;
 mod rate_limit;
 mod rate_limit_service;
 mod rendered;
+mod token_introspection;
 mod waiting;

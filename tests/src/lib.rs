@@ -21,6 +21,7 @@ pub mod grpc;
 #[cfg(feature = "host")]
 pub mod host;
 pub mod modules;
+pub mod provider;
 pub mod ratelimit;
 pub mod tokens;
 pub mod upstream;

@@ -17,6 +17,7 @@ mod der;
 mod jwk;
 mod keyring;
 mod known;
+mod mapping;
 mod provider;
 mod remote;
 #[cfg(test)]
@@ -28,5 +29,6 @@ pub use claims::{Claims, Expected, Unexpected};
 pub use crypto::Crypto;
 pub use jwk::{Key, KeySet, Symmetric};
 pub use keyring::{Fetch, Keyring, Lookup, Step};
+pub use mapping::{Ambiguous, Mapped, Mapping, MappingConfig, check_scopes};
 pub use remote::{Discovery, Place, Remote, Url};
 pub use token::{Malformed, Token};

@@ -11,6 +11,7 @@
 
 mod ask;
 mod guide;
+mod opaque;
 mod steps;
 mod tokens;
 mod world;

@@ -6,6 +6,7 @@ use tests::upstream::Received;
 
 use crate::ask::Ask;
 use crate::guide;
+use crate::opaque;
 use crate::tokens;
 use crate::world::{FAILURES, INTERVAL, Outcome, WINDOW, World, must};
 
@@ -30,6 +31,7 @@ pub(crate) const STEPS: [(&str, Step); 26] = [
     ("A token", tokens::good),
     ("Tokens that are not good", tokens::bad),
     ("A token for something else", tokens::of_another_scope),
+    ("An opaque token", opaque::token),
     ("The database goes down", database_down),
     // Not right after the start: keys are not fetched more often than once in a second.
     ("The provider of the tokens has a new key", tokens::rotation),

@@ -12,6 +12,7 @@ use tests::upstream::{Answer, Received, Upstream};
 
 use crate::ask::Ask;
 use crate::guide;
+use crate::opaque;
 use crate::tokens;
 
 /// What is wrong, where something is.
@@ -47,6 +48,8 @@ pub(crate) struct World {
     database: Upstream,
     /// The provider of tokens.
     issuer: Upstream,
+    /// The provider of opaque tokens.
+    pub(crate) introspection: Upstream,
     colour: bool,
 }
 
@@ -54,6 +57,7 @@ impl World {
     pub(crate) fn start(colour: bool) -> Self {
         let (service, database) = (Upstream::answering(say_what_came), database());
         let issuer = tokens::issuer();
+        let introspection = opaque::provider();
         let envoy = Setup::new()
             .filter("health-shortcut", probes())
             .filter("basic-auth", users())
@@ -67,13 +71,15 @@ impl World {
                     json!({"key_values": {"ACME_KEY": "acme-demo-key"}});
             })
             .filter("jwt-auth", tokens::config())
+            .filter("token-introspection", opaque::config())
             .upstream(&service)
             .cluster("database", Some(database.address()))
             .cluster("issuer", Some(issuer.address()))
+            .cluster("introspection", Some(introspection.address()))
             .workers(2)
             .start();
         let guide = guide::start(&service);
-        Self { envoy, guide, service, database, issuer, colour }
+        Self { envoy, guide, service, database, issuer, introspection, colour }
     }
 
     pub(crate) fn addresses(&self) -> String {
