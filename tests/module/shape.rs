@@ -96,7 +96,7 @@ fn a_module_exports_the_callbacks_that_it_needs_and_no_more() {
         if WAITING.contains(&name.as_str()) {
             expected.extend(OF_WAITING);
         }
-        if name == "rate-limit" {
+        if ["rate-limit", BUNDLE].contains(&name.as_str()) {
             expected.extend(OF_RESPONSES);
         }
         expected.sort_unstable();
