@@ -57,11 +57,13 @@ pub fn framed(message: &[u8]) -> Vec<u8> {
 }
 
 type Handler = dyn Fn(&[u8]) -> Reply + Send + Sync;
+/// The messages of calls.
+type Log = Mutex<Vec<Vec<u8>>>;
 
 /// The server. It ends when it is dropped.
 pub struct Grpc {
     address: SocketAddr,
-    received: Arc<Mutex<Vec<Vec<u8>>>>,
+    received: Arc<Log>,
     ended: Arc<AtomicBool>,
 }
 
@@ -71,7 +73,7 @@ impl Grpc {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (received, ended) = (Arc::default(), Arc::new(AtomicBool::new(false)));
-        let (log, stop, handler): (Arc<Mutex<Vec<Vec<u8>>>>, _, Arc<Handler>) =
+        let (log, stop, handler): (Arc<Log>, _, Arc<Handler>) =
             (Arc::clone(&received), Arc::clone(&ended), Arc::new(handler));
         thread::spawn(move || {
             for stream in listener.incoming() {
@@ -120,11 +122,11 @@ const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-fn serve(stream: TcpStream, log: &Mutex<Vec<Vec<u8>>>, handler: &Handler) {
+fn serve(stream: TcpStream, log: &Log, handler: &Handler) {
     let _ = converse(stream, log, handler);
 }
 
-fn converse(stream: TcpStream, log: &Mutex<Vec<Vec<u8>>>, handler: &Handler) -> io::Result<()> {
+fn converse(stream: TcpStream, log: &Log, handler: &Handler) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream);
     reader.read_exact(&mut [0; 24])?; // the preface

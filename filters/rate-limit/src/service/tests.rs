@@ -196,6 +196,8 @@ fn what_is_no_message_of_grpc_is_no_answer() {
     assert!(world.bytes(&asked, &good).is_ok());
     let mut bad = vec![vec![], vec![0; 4], b"<html>".to_vec(), [&good[..], b"\0"].concat()];
     bad.push([&good[..], &good].concat());
+    // What follows would be a field of the message.
+    bad.push([&good[..], b"\x08\x01"].concat());
     bad.push([&[1], &good[1..]].concat());
     bad.push(framed(b"\xff\xff\xff"));
     bad.extend((0..good.len()).map(|end| good[..end].to_vec()));

@@ -149,7 +149,7 @@ fn a_limit_in_shadow_refuses_nobody() {
 #[test]
 fn of_one_in_shadow_and_one_enforced_the_statuses_tell() {
     let both = json!([there("s", json!({"mode": "shadow"})), there("e", json!({}))]);
-    let mut first = bench("deny", both.clone());
+    let mut first = bench("deny", both);
     let answer = response(OVER, vec![one(OVER, 1, 30), one(OK, 4, 30)]);
     check(&told(&mut first, &answer), "continue", "#shadow_limited[limit=s]");
     let answer = response(OVER, vec![one(OK, 4, 30), one(OVER, 1, 30)]);
