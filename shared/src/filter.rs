@@ -213,6 +213,8 @@ pub enum Answer<'a> {
         headers: &'a Headers,
         /// The body; empty where [`Call::max_body`] is zero.
         body: &'a [u8],
+        /// The trailers, which is where gRPC says how a call went; most answers have none.
+        trailers: &'a Headers,
     },
     /// Without one.
     Failed(CallFailure),

@@ -14,7 +14,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Deserializer, de::Error};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::view::Request;
 
@@ -53,6 +53,15 @@ pub struct Refusal {
     reason: &'static str,
     detail: Cow<'static, str>,
     headers: Vec<(&'static str, String)>,
+    problem: Option<Box<Problem>>,
+}
+
+/// A type of problem of its own (RFC 9457, 3.1.1), and the member that comes with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Problem {
+    kind: &'static str,
+    title: &'static str,
+    member: (&'static str, Value),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +138,20 @@ impl Refusal {
         self
     }
 
+    /// The same refusal as a problem of the type `kind` (a URI) with its title and a member of its
+    /// own, where the body is a problem.
+    #[must_use]
+    pub fn with_problem(
+        self,
+        kind: &'static str,
+        title: &'static str,
+        member: &'static str,
+        value: Value,
+    ) -> Self {
+        let problem = Problem { kind, title, member: (member, value) };
+        Self { problem: Some(Box::new(problem)), ..self }
+    }
+
     /// The headers that it needs, `www-authenticate` among them.
     pub fn headers(&self) -> &[(&'static str, String)] {
         &self.headers
@@ -179,7 +202,7 @@ impl Refusal {
     }
 
     fn new(kind: Kind, reason: &'static str, detail: &'static str) -> Self {
-        Self { kind, reason, detail: detail.into(), headers: Vec::new() }
+        Self { kind, reason, detail: detail.into(), headers: Vec::new(), problem: None }
     }
 
     fn body(&self, format: Format, request: &Request<'_>) -> (&'static str, String) {
@@ -191,13 +214,19 @@ impl Refusal {
     }
 
     fn problem(&self) -> String {
-        json!({
+        let mut body = json!({
             "type": "about:blank",
             "title": self.title(),
             "status": self.status(),
             "detail": self.detail,
-        })
-        .to_string()
+        });
+        if let (Some(problem), Value::Object(body)) = (&self.problem, &mut body) {
+            let Problem { kind, title, member: (name, value) } = &**problem;
+            body.insert("type".into(), (*kind).into());
+            body.insert("title".into(), (*title).into());
+            body.insert((*name).into(), value.clone());
+        }
+        body.to_string()
     }
 
     fn goa(&self, request: &Request<'_>) -> String {
@@ -303,7 +332,6 @@ fn whole_seconds(wait: Duration) -> u64 {
 mod tests {
     use super::*;
     use crate::testing::Proxy;
-    use serde_json::Value;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -333,6 +361,18 @@ mod tests {
             body,
             json!({"type": "about:blank", "title": "Unauthorized", "status": 401, "detail": detail})
         );
+    }
+
+    #[test]
+    fn a_problem_may_have_a_type_and_a_member_of_its_own() {
+        let refusal = Refusal::too_many("rate", Duration::from_secs(1));
+        let refusal = refusal.with_problem("https://x/y", "Y", "z", json!(["a"]));
+        let body: Value =
+            serde_json::from_slice(&reply(&refusal, Format::default(), &[]).body).unwrap();
+        assert_eq!((&body["type"], &body["title"]), (&json!("https://x/y"), &json!("Y")));
+        assert_eq!((&body["status"], &body["z"]), (&json!(429), &json!(["a"])));
+        let goa = reply(&refusal, Format::Goa, &[]);
+        assert!(!String::from_utf8(goa.body).unwrap().contains("https://x/y"));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::headers::Headers;
 use crate::reply::Reply;
 use crate::store::{Store, Version, WriteFailure};
 use crate::time::Timestamp;
-use crate::view::{Host, Map, Request, Unreadable};
+use crate::view::{Host, Map, Request, Response, Unreadable};
 
 pub use stack::{Stack, Sum};
 
@@ -59,6 +59,12 @@ impl Proxy {
     /// Goes to the next request.
     pub fn set_request<N: AsRef<[u8]>, V: AsRef<[u8]>>(&self, headers: &[(N, V)]) {
         *self.request.borrow_mut() =
+            headers.iter().map(|(n, v)| (n.as_ref(), v.as_ref())).collect();
+    }
+
+    /// Goes to its response.
+    pub fn set_response<N: AsRef<[u8]>, V: AsRef<[u8]>>(&self, headers: &[(N, V)]) {
+        *self.response.borrow_mut() =
             headers.iter().map(|(n, v)| (n.as_ref(), v.as_ref())).collect();
     }
 
@@ -251,6 +257,18 @@ impl<P: Plugin> Bench<P> {
         let (mut run, mut effects) = (Run::default(), Effects::default());
         let step = self.instance.on_request(&mut run, &request, &mut effects);
         (run, Outcome { step, effects })
+    }
+
+    /// Answers a request whose exchange is `run`: what is done to the response.
+    pub fn respond<N: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &mut self,
+        run: &mut Run<P>,
+        headers: &[(N, V)],
+    ) -> Effects {
+        self.proxy.set_response(headers);
+        let mut effects = Effects::default();
+        self.instance.on_response(run, &Response::new(&self.proxy), &mut effects);
+        effects
     }
 
     /// Lets time pass: what background work asks for.

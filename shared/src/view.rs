@@ -261,6 +261,11 @@ impl<'a> Response<'a> {
         self.host.now().ok()
     }
 
+    /// What the plugin shares with its twins on other workers.
+    pub const fn store(&self) -> Store<'a> {
+        Store::new(self.host)
+    }
+
     /// All headers, `:status` among them; none where the proxy cannot say.
     pub fn headers(&self) -> &Headers {
         self.headers.get_or_init(|| self.host.headers(Map::Response).unwrap_or_default())

@@ -17,5 +17,7 @@ mod bundle;
 mod health_shortcut;
 mod host_itself;
 mod jwt_auth;
+mod rate_limit;
+mod rate_limit_service;
 mod shape;
 mod token_introspection;

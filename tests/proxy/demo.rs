@@ -3,7 +3,7 @@
 use std::process::{Command, Output, Stdio};
 
 /// What it shows: each step's title and the statuses of its answers.
-const SHOWN: [(&str, &[u16]); 26] = [
+const SHOWN: [(&str, &[u16]); 27] = [
     ("1. Liveness", &[200]),
     ("2. Readiness and dependencies", &[200, 200]),
     ("3. The same in XML", &[200]),
@@ -28,8 +28,9 @@ const SHOWN: [(&str, &[u16]); 26] = [
     ("22. A method asks for a token", &[401, 200]),
     ("23. A method is open", &[200, 200]),
     ("24. What is not offered", &[404, 404, 400, 400]),
-    ("25. Too many wrong passwords", &[401, 401, 401, 429, 429, 200]),
-    ("26. What was counted", &[]),
+    ("25. A limit by consumer", &[200, 200, 429, 200]),
+    ("26. Too many wrong passwords", &[401, 401, 401, 429, 429, 200]),
+    ("27. What was counted", &[]),
 ];
 
 fn run() -> Output {

@@ -184,6 +184,23 @@ fn the_bootstrap_of_token_introspection_runs() {
 }
 
 #[test]
+fn the_bootstrap_of_rate_limit_runs() {
+    let upstream = Upstream::start();
+    let envoy = start("rate-limit", &upstream);
+    let send = |key: &str| Request::get("/").header("x-api-key", key).send(envoy.address());
+    let statuses: Vec<_> = (0..6).map(|_| send("acme demo key").status).collect();
+    assert_eq!(statuses, [200, 200, 200, 200, 200, 429]);
+    let left = send("zenith demo key").header("ratelimit");
+    assert_eq!(left.as_deref(), Some(r#""per-consumer";r=19;t=1"#));
+    let wrong: Vec<_> = (0..11).map(|_| send("wrong").status).collect();
+    assert_eq!(wrong, [[401; 10].as_slice(), &[429]].concat());
+    assert_eq!(send("zenith demo key").status, 429);
+    assert_eq!(upstream.count(), 6);
+    let page = envoy.page("/stats/prometheus?filter=gatehouse");
+    assert!(page.contains(r#"limit="per-consumer"#), "{page}");
+}
+
+#[test]
 fn our_counters_become_labels() {
     let upstream = Upstream::start();
     let envoy = start("basic-auth", &upstream);

@@ -24,6 +24,8 @@ mod health_shortcut;
 mod hostile;
 mod jwt_auth;
 mod jwt_differential;
+mod rate_limit;
+mod rate_limit_service;
 mod rendered;
 mod token_introspection;
 mod waiting;

@@ -17,9 +17,11 @@
 
 pub mod client;
 pub mod envoy;
+pub mod grpc;
 #[cfg(feature = "host")]
 pub mod host;
 pub mod modules;
 pub mod provider;
+pub mod ratelimit;
 pub mod tokens;
 pub mod upstream;

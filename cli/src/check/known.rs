@@ -5,6 +5,7 @@ use api_key_auth::ApiKeyAuth;
 use basic_auth::BasicAuth;
 use health_shortcut::HealthShortcut;
 use jwt_auth::JwtAuth;
+use rate_limit::RateLimit;
 use serde_json::{Map, Value};
 use shared::config::{Environment, Invalid};
 use shared::driver::Instance;
@@ -54,7 +55,7 @@ static KNOWN: [Known; 10] = [
     planned("oauth2-login", Role::Authenticator),
     built::<TokenIntrospection>(Role::Authenticator),
     built::<AccessPolicy>(Role::Policy),
-    planned("rate-limit", Role::Limit),
+    built::<RateLimit>(Role::Limit),
     built::<HealthShortcut>(Role::Other),
     planned("trace-context", Role::Other),
     planned("telemetry", Role::Other),

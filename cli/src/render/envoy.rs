@@ -12,6 +12,7 @@ stats_config:
     - { tag_name: report, regex: "^wasmcustom\\.gatehouse\\..*?(\\.report\\.([a-z0-9_]+))$" }
     - { tag_name: result, regex: "^wasmcustom\\.gatehouse\\..*?(\\.result\\.([a-z0-9_]+))$" }
     - { tag_name: fetch, regex: "^wasmcustom\\.gatehouse\\..*?(\\.fetch\\.([a-z0-9_]+))$" }
+    - { tag_name: limit, regex: "^wasmcustom\\.gatehouse\\..*?(\\.limit\\.([A-Za-z0-9_-]+))$" }
 "#;
 
 /// The bootstrap of a file.

@@ -8,8 +8,8 @@ use api_key_auth::ApiKeyAuth;
 use basic_auth::BasicAuth;
 use health_shortcut::HealthShortcut;
 use jwt_auth::JwtAuth;
+use rate_limit::RateLimit;
 use shared::runner::{Kind, Phases};
-use token_introspection::TokenIntrospection;
 use token_introspection::TokenIntrospection;
 
 /// The filters, each with the phases that its own module asks for (`plugin!`).
@@ -19,7 +19,7 @@ pub const FILTERS: &[Kind] = &[
     Kind::of::<BasicAuth>(Phases::REQUEST),
     Kind::of::<HealthShortcut>(Phases::REQUEST),
     Kind::of::<JwtAuth>(Phases::REQUEST.wait()),
-    Kind::of::<TokenIntrospection>(Phases::REQUEST.wait()),
+    Kind::of::<RateLimit>(Phases::REQUEST.wait().response()),
     Kind::of::<TokenIntrospection>(Phases::REQUEST.wait()),
 ];
 

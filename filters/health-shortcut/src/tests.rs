@@ -67,7 +67,7 @@ fn ping(bench: &mut Bench<HealthShortcut>, database: u16, cache: u16) -> usize {
 }
 
 const fn status_of(status: u16, headers: &Headers) -> Answer<'_> {
-    Answer::Response { status, headers, body: &[] }
+    Answer::Response { status, headers, body: &[], trailers: headers }
 }
 
 #[track_caller]

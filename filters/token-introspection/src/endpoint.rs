@@ -124,7 +124,7 @@ fn basic(id: &str, secret: &str) -> String {
 /// The body of an answer that may be believed.
 pub(crate) fn body<'a>(answer: &'a Answer<'_>) -> Result<&'a [u8], Fault> {
     let (status, headers, body) = match answer {
-        Answer::Response { status, headers, body } => (*status, *headers, *body),
+        Answer::Response { status, headers, body, .. } => (*status, *headers, *body),
         Answer::Failed(CallFailure::TooLong) => return Err(Fault::TooLong),
         Answer::Failed(_) => return Err(Fault::Unreachable),
     };

@@ -62,7 +62,15 @@ fn begin(bench: &mut Bench<TokenIntrospection>, token: &str) -> (Run<TokenIntros
 fn says(bench: &mut Bench<TokenIntrospection>, id: u32, body: &Value) {
     let headers: Headers = [("content-type", "application/json")].into_iter().collect();
     let body = body.to_string().into_bytes();
-    bench.answer(id, &Answer::Response { status: 200, headers: &headers, body: &body });
+    bench.answer(
+        id,
+        &Answer::Response {
+            status: 200,
+            headers: &headers,
+            body: &body,
+            trailers: &Headers::default(),
+        },
+    );
 }
 
 /// What becomes of a request with a token of which the endpoint says this: its line, without what

@@ -254,13 +254,23 @@ impl<P: Plugin> Stage<P> {
             None => input.arbitrary()?,
         };
         let headers = [(":status", "200")].into_iter().collect::<Headers>();
-        let body = value(input)?;
+        let (body, trailers) = (value(input)?, Headers::default());
         let failures =
             [CallFailure::Rejected, CallFailure::NoHost, CallFailure::Broken, CallFailure::TooLong];
         let answer = match input.int_in_range(0..=7_u8)? {
             0 => Answer::Failed(*input.choose(&failures)?),
-            1 => Answer::Response { status: input.arbitrary()?, headers: &headers, body: &body },
-            _ => Answer::Response { status: 200, headers: &headers, body: &body },
+            1 => Answer::Response {
+                status: input.arbitrary()?,
+                headers: &headers,
+                body: &body,
+                trailers: &trailers,
+            },
+            _ => Answer::Response {
+                status: 200,
+                headers: &headers,
+                body: &body,
+                trailers: &trailers,
+            },
         };
         let calls = self.bench.answer(id, &answer);
         self.calls.extend(calls.into_iter().map(|(id, _)| id));

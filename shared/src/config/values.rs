@@ -22,6 +22,11 @@ impl Period {
         Self(Duration::from_secs(if secs == 0 { 1 } else { secs }))
     }
 
+    /// So many milliseconds; at least one.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(Duration::from_millis(if millis == 0 { 1 } else { millis }))
+    }
+
     /// The length of time.
     pub const fn duration(self) -> Duration {
         self.0

@@ -195,7 +195,7 @@ impl<'de> Deserialize<'de> for Host {
 }
 
 /// An authority without its port and without a dot at the end.
-fn host_name(authority: &[u8]) -> &[u8] {
+pub fn host_name(authority: &[u8]) -> &[u8] {
     let host = match authority.iter().rposition(|byte| *byte == b':') {
         Some(colon) => {
             let (host, port) = authority.split_at_checked(colon).unwrap_or((authority, b""));

@@ -43,6 +43,8 @@ pub enum MapType {
     ResponseHeaders = 2,
     /// Those of the answer to a call.
     CallHeaders = 6,
+    /// The trailers of the answer to a call.
+    CallTrailers = 7,
 }
 
 /// The buffers of the ABI that we use.

@@ -107,8 +107,8 @@ mod exports {
         token: u32,
         headers: usize,
         body: usize,
-        _trailers: usize,
+        trailers: usize,
     ) {
-        vm::with((), |vm| vm.answered(token, headers, body));
+        vm::with((), |vm| vm.answered(token, headers, body, trailers));
     }
 }

@@ -12,6 +12,7 @@ use crate::driver::Step;
 use crate::effects::{Effect, Effects};
 use crate::filter::{Answer, Background, Birth, Call, CallFailure, Ticket};
 use crate::hash::Spread;
+use crate::headers::Headers;
 use crate::reply::{Format, Refusal, Reply};
 use crate::runner::Runner;
 use crate::store::Store;
@@ -35,6 +36,8 @@ pub(super) struct Ended {
     pub(super) body: usize,
     /// How much of it is wanted.
     pub(super) max_body: usize,
+    /// How many trailers it has.
+    pub(super) trailers: usize,
 }
 
 /// A plugin: what it runs, and the exchanges under it.
@@ -419,14 +422,19 @@ fn with_answer<T>(ended: Ended, tell: impl FnOnce(&Answer<'_>) -> T) -> T {
     let Some(status) = headers.first(":status").and_then(parse_status) else {
         return tell(&Answer::Failed(CallFailure::Broken));
     };
+    let trailers = match ended.trailers {
+        0 => Headers::default(),
+        _ => host::headers(MapType::CallTrailers).unwrap_or_default(),
+    };
+    let response = |body| Answer::Response { status, headers: &headers, body, trailers: &trailers };
     if ended.max_body == 0 || ended.body == 0 {
-        return tell(&Answer::Response { status, headers: &headers, body: &[] });
+        return tell(&response(&[]));
     }
     if ended.body > ended.max_body {
         return tell(&Answer::Failed(CallFailure::TooLong));
     }
     match imports::buffer(BufferType::CallBody, ended.body) {
-        Ok(body) => tell(&Answer::Response { status, headers: &headers, body: &body }),
+        Ok(body) => tell(&response(&body)),
         Err(_) => tell(&Answer::Failed(CallFailure::Broken)),
     }
 }

@@ -138,11 +138,11 @@ impl Vm {
     }
 
     /// A call has ended.
-    pub(super) fn answered(&mut self, token: u32, headers: usize, body: usize) {
+    pub(super) fn answered(&mut self, token: u32, headers: usize, body: usize, trailers: usize) {
         let Self { roots, calls, .. } = self;
         let Some(Waiting { root, caller, max_body }) = calls.remove(&token) else { return };
         let Some(found) = roots.get_mut(&root) else { return };
-        let ended = Ended { headers, body, max_body };
+        let ended = Ended { headers, body, max_body, trailers };
         let calls = &mut Calls { root, calls };
         match caller {
             Caller::Stream(stream) => found.answered(stream, ended, calls),

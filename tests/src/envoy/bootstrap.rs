@@ -110,6 +110,20 @@ impl Setup {
         self
     }
 
+    /// A cluster of one host that speaks HTTP/2, as gRPC needs.
+    #[must_use]
+    pub fn cluster_of_grpc(self, name: &str, address: Option<SocketAddr>) -> Self {
+        let mut setup = self.cluster(name, address);
+        let options = json!({
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": {"http2_protocol_options": {}},
+        });
+        let cluster = setup.clusters.last_mut().expect("a cluster");
+        cluster["typed_extension_protocol_options"] =
+            json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options});
+        setup
+    }
+
     /// A route before the one that takes all.
     #[must_use]
     pub fn route(mut self, route: Value) -> Self {

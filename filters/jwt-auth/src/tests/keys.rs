@@ -18,7 +18,8 @@ fn keys(ids: &[(u8, &str)]) -> String {
 
 fn answer(bench: &mut Bench<JwtAuth>, id: u32, status: u16, body: &str) -> Vec<(u32, Call)> {
     let headers = Headers::default();
-    bench.answer(id, &Answer::Response { status, headers: &headers, body: body.as_bytes() })
+    let (body, trailers) = (body.as_bytes(), &headers);
+    bench.answer(id, &Answer::Response { status, headers: &headers, body, trailers })
 }
 
 /// A request with its token, while it is held.

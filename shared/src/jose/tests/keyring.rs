@@ -98,7 +98,12 @@ impl Workers {
     ) -> Result<Fetch, String> {
         let (store, now) = (Store::new(&self.proxy), self.proxy.now().unwrap());
         let headers = Headers::default();
-        let answer = Answer::Response { status, headers: &headers, body: body.as_bytes() };
+        let answer = Answer::Response {
+            status,
+            headers: &headers,
+            body: body.as_bytes(),
+            trailers: &headers,
+        };
         self.rings[worker].answered(&answer, store, now, step)
     }
 

@@ -93,3 +93,22 @@ impl Load {
         assert!(said.contains(&format!("{requests} 2xx")), "{said}");
     }
 }
+
+/// Asks for so many paths, each once, so that the filter has seen them.
+pub(crate) fn show_paths(envoy: &Envoy, count: u32) {
+    if count == 0 {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("paths");
+    let paths: String = (0..count).map(|number| format!("/users/seen-{number}\n")).collect();
+    fs::write(&file, paths).expect("written");
+    let output = Command::new("h2load")
+        .args(["-t", "1", "-c", "1", "-m", "50", "-n", &count.to_string()])
+        .args(["-B", &format!("http://{}", envoy.address()), "-i"])
+        .arg(&file)
+        .output()
+        .unwrap_or_else(|error| panic!("h2load: {error}; run `make setup`"));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains(&format!("{count} 2xx")), "{said}");
+}

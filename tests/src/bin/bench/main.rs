@@ -39,6 +39,8 @@ struct Variant {
     targets: Vec<Target>,
     /// What it counts at every request but the first, where that shows that it did what its name says.
     counter: Option<&'static str>,
+    /// How many other paths it is asked for first, each once.
+    seen: u32,
     setup: Setup,
 }
 
@@ -77,7 +79,8 @@ fn number(name: &str, default: u32) -> u32 {
 /// One round.
 fn measure(section: &Section, costs: &mut [Vec<f64>]) {
     let envoys: Vec<_> = section.variants.iter().map(|variant| variant.setup.start()).collect();
-    for envoy in &envoys {
+    for (variant, envoy) in section.variants.iter().zip(&envoys) {
+        load::show_paths(envoy, variant.seen);
         section.load.warm_up(envoy);
     }
     for (envoy, costs) in envoys.iter().zip(costs) {

@@ -17,6 +17,7 @@ pub(crate) fn sections(requests: u32) -> Vec<Section> {
         usual(requests),
         remembered(requests),
         policy_behind_a_key(requests),
+        limits(requests),
         chain::section(requests),
         never_seen("RS256 tokens never seen before", tokens::RS256, requests / FEWER),
         never_seen("ES256 tokens never seen before", tokens::ES256, requests / FEWER),
@@ -87,6 +88,57 @@ fn policy_behind_a_key(requests: u32) -> Section {
     }
 }
 
+/// What a limit costs, next to Envoy's own, and whether that grows with the keys that it has seen.
+fn limits(requests: u32) -> Section {
+    let one = "rate-limit by path, 1 key seen";
+    let limited = |key: Value| {
+        // So slow to come back that no key is forgotten in the meantime.
+        let quota = json!({"requests": 1_000_000, "per": "3000d"});
+        let limits = json!([{"name": "a", "key": [key], "quota": quota}]);
+        Setup::new().filter("rate-limit", json!({"limits": limits}))
+    };
+    let ours = |name, key, target| Variant {
+        targets: vec![target],
+        counter: Some("rate-limit.allowed"),
+        ..variant(name, limited(key))
+    };
+    let by_path = || json!({"path": "/users/{id}"});
+    Section {
+        name: "A limit by key",
+        load: Load::same(&["x-key: a".to_owned()], requests),
+        variants: vec![
+            no_filter(),
+            variant("local_ratelimit by header", Setup::new().native(local_ratelimit())),
+            variant("empty", Setup::new().filter("empty", json!({}))),
+            ours("rate-limit by header", json!({"header": "x-key"}), Target::Above("empty", 4.0)),
+            ours(one, by_path(), Target::Above("empty", 4.0)),
+            Variant {
+                seen: 1_000_000,
+                ..ours("rate-limit by path, 1,000,000", by_path(), Target::PartOf(one, 1.3))
+            },
+        ],
+    }
+}
+
+/// Envoy's own, of one bucket for each value of a header.
+fn local_ratelimit() -> Value {
+    let bucket =
+        json!({"max_tokens": 1_000_000, "tokens_per_fill": 1_000_000, "fill_interval": "60s"});
+    let always = json!({"default_value": {"numerator": 100}});
+    json!({"name": "native", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
+        "stat_prefix": "native",
+        "filter_enabled": always,
+        "filter_enforced": always,
+        "token_bucket": bucket,
+        "descriptors": [{"entries": [{"key": "key"}], "token_bucket": bucket}],
+        "rate_limits": [{"actions": [
+            {"request_headers": {"header_name": "x-key", "descriptor_key": "key"}},
+        ]}],
+        "enable_x_ratelimit_headers": "DRAFT_VERSION_03",
+    }})
+}
+
 /// A policy of so many operations, of which every request is for one and the same.
 fn policy(operations: u32) -> Value {
     let method = |index: u32| {
@@ -148,5 +200,5 @@ pub(crate) fn no_filter() -> Variant {
 /// One worker and no access log: what that reads of a filter's state is not the filter's cost.
 pub(crate) fn variant(name: &'static str, setup: Setup) -> Variant {
     let setup = setup.connection_manager(json!({"access_log": []})).workers(1);
-    Variant { name, targets: Vec::new(), counter: None, setup }
+    Variant { name, targets: Vec::new(), counter: None, seen: 0, setup }
 }

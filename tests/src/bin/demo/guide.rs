@@ -7,7 +7,7 @@ use tests::upstream::Upstream;
 
 use crate::ask::Ask;
 use crate::steps::{came, equal, header};
-use crate::world::{Outcome, World};
+use crate::world::{Outcome, World, must};
 
 /// What tokens are signed with, as a JWK has it: public, and so for a demo alone.
 const KEY: &str = "cHVibGljLCBhbmQgc28gZm9yIGEgZGVtb25zdHJhdGlvbiBhbG9uZQ";
@@ -77,6 +77,33 @@ pub(crate) fn not_offered(world: &World) -> Outcome {
     Ok(())
 }
 
+pub(crate) fn limit_by_consumer(world: &World) -> Outcome {
+    let before = world.service.count();
+    let ask = || Ask::get("/users").header("x-api-key", b"acme-demo-key");
+    // One of the three was used above.
+    world.ask_guide(&ask(), 200)?;
+    let last = world.ask_guide(&ask(), 200)?;
+    let left = last.header("ratelimit").unwrap_or_default();
+    must(left.starts_with(r#""per-consumer";r=0;t="#), || format!("ratelimit is {left}"))?;
+    let refused = world.ask_guide(&ask(), 429)?;
+    must(refused.header("retry-after").is_some(), || "there is no retry-after".into())?;
+    equal("violated-policies", &refused.json()["violated-policies"], &json!(["per-consumer"]))?;
+    // Who is nobody has a count of its own: what is open stays open.
+    world.ask_guide(&Ask::get("/users/public"), 200)?;
+    equal("requests at the service", &world.service.count(), &before.saturating_add(3))?;
+    world.says("rate-limit counts by who the policy has found, exactly, over all workers.");
+    Ok(())
+}
+
+fn limits() -> Value {
+    json!({"limits": [{
+        "name": "per-consumer",
+        "match": {"paths": ["/users"]},
+        "key": ["consumer"],
+        "quota": {"requests": 3, "per": "1h"},
+    }]})
+}
+
 pub(crate) fn start(service: &Upstream) -> Envoy {
     let user = json!({"name": "carol", "password": "demo"});
     let key = json!({"id": "a", "value": "acme-demo-key"});
@@ -92,6 +119,7 @@ pub(crate) fn start(service: &Upstream) -> Envoy {
         )
         .filter("jwt-auth", tokens())
         .filter("access-policy", policy())
+        .filter("rate-limit", limits())
         .upstream(service)
         .start()
 }

@@ -13,7 +13,7 @@ use crate::world::{FAILURES, INTERVAL, Outcome, WINDOW, World, must};
 type Step = fn(&World) -> Outcome;
 
 /// All of them. Later ones stand on earlier ones: the last counts what came before it.
-pub(crate) const STEPS: [(&str, Step); 26] = [
+pub(crate) const STEPS: [(&str, Step); 27] = [
     ("Liveness", liveness),
     ("Readiness and dependencies", readiness),
     ("The same in XML", xml),
@@ -39,6 +39,7 @@ pub(crate) const STEPS: [(&str, Step); 26] = [
     ("A method asks for a token", guide::token_for_a_method),
     ("A method is open", guide::open_method),
     ("What is not offered", guide::not_offered),
+    ("A limit by consumer", guide::limit_by_consumer),
     ("Too many wrong passwords", too_many),
     ("What was counted", counted),
 ];

@@ -34,7 +34,8 @@ dan:$5$SszS.BGaiUu5A5Be$SuOP3Qu0PmJHjpWcW2CUBjguVFzN3zGDEovpoJkzTK/
 ";
 
 /// The headers of an answer that are shown.
-const SHOWN: [&str; 4] = ["content-type", "cache-control", "www-authenticate", "retry-after"];
+const SHOWN: [&str; 5] =
+    ["content-type", "cache-control", "www-authenticate", "retry-after", "ratelimit"];
 
 /// All that runs.
 pub(crate) struct World {

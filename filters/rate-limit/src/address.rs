@@ -1,0 +1,62 @@
+//! The address that a request comes from.
+//!
+//! 1. It is the one that the proxy itself takes for the client's (`source.address`): the connection
+//!    manager's `use_remote_address` and `xff_num_trusted_hops` are heeded.
+//! 2. `trusted_hops` goes so many addresses further along `x-forwarded-for`, from its right. Where
+//!    the header has fewer, or one that is no address, the request did not come through them all:
+//!    what the proxy says counts.
+//! 3. An IPv4 address in an IPv6 one (`::ffff:192.0.2.1`) is an IPv4 address.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use shared::view::Request;
+
+use crate::config::Address;
+
+/// The part of the address that counts; `None` where the connection has none.
+pub(crate) fn of(reading: Address, request: &Request<'_>) -> Option<Vec<u8>> {
+    let source = request.property(&["source", "address"])?;
+    let source = parse(&source)?;
+    let address = match reading.trusted_hops.0 {
+        0 => source,
+        hops => beyond(source, hops, request).unwrap_or(source),
+    };
+    Some(match address {
+        IpAddr::V4(address) => {
+            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(reading.ipv4_prefix.0.into()));
+            let bits = address.to_bits() & mask.unwrap_or_default();
+            Ipv4Addr::from_bits(bits).octets().to_vec()
+        }
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(reading.ipv6_prefix.0.into()));
+            let bits = address.to_bits() & mask.unwrap_or_default();
+            Ipv6Addr::from_bits(bits).octets().to_vec()
+        }
+    })
+}
+
+/// The address so many hops beyond the proxy's peer.
+fn beyond(source: IpAddr, hops: usize, request: &Request<'_>) -> Option<IpAddr> {
+    let headers = request.headers();
+    let lines: Vec<_> = headers.all("x-forwarded-for").collect();
+    let joined = lines.join(&b","[..]);
+    let mut passed = joined.rsplit(|byte| *byte == b',').map(<[u8]>::trim_ascii).peekable();
+    // The proxy may have written its peer down already, or taken it from there.
+    if passed.peek().is_some_and(|last| parse(last) == Some(source)) {
+        passed.next();
+    }
+    let mut address = source;
+    for _ in 0..hops {
+        address = parse(passed.next()?)?;
+    }
+    Some(address)
+}
+
+/// An address, with a port or without.
+fn parse(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    let with_port = || text.parse().map(|address: SocketAddr| address.ip());
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let address = with_port().or_else(|_| bare.parse()).ok()?;
+    Some(address.to_canonical())
+}

@@ -1,0 +1,2 @@
+//! The module of `rate-limit`.
+shared::plugin!(rate_limit::RateLimit, wait, response);

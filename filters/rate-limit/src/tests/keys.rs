@@ -1,0 +1,197 @@
+//! What requests are counted under.
+
+use super::*;
+
+/// Which of these requests are counted with the first: each a list of headers and properties.
+#[track_caller]
+fn same_as_first(
+    key: Value,
+    more: Value,
+    requests: &[(&[(&str, &str)], &[(&str, &str)])],
+) -> Vec<bool> {
+    let mut fields = json!({"key": key});
+    for (name, value) in more.as_object().unwrap() {
+        fields[name] = value.clone();
+    }
+    let mut same = Vec::new();
+    for (headers, properties) in requests {
+        let mut bench = bench(json!([limit(json!({"requests": 1, "per": "1h"}), fields.clone())]));
+        let mut send = |headers: &[(&str, &str)], properties: &[(&str, &str)]| {
+            for name in ["gatehouse.consumer", "gatehouse.subject", "source.address"] {
+                bench.proxy.set_property(&[name], b"");
+            }
+            for (name, value) in properties {
+                bench.proxy.set_property(&[name], value.as_bytes());
+            }
+            passes(&mut bench, headers)
+        };
+        assert!(send(requests[0].0, requests[0].1));
+        same.push(!send(headers, properties));
+    }
+    same
+}
+
+#[test]
+fn consumers_and_subjects_are_told_apart_and_who_has_none_is_one() {
+    for (part, state) in [("consumer", "gatehouse.consumer"), ("subject", "gatehouse.subject")] {
+        let requests: [(&[_], &[(&str, &str)]); 4] =
+            [(&[], &[(state, "a")]), (&[], &[(state, "a")]), (&[], &[(state, "b")]), (&[], &[])];
+        assert_eq!(same_as_first(json!([part]), json!({}), &requests), [true, true, false, false]);
+        let nobody: [(&[_], &[(&str, &str)]); 2] = [(&[], &[]), (&[], &[])];
+        assert_eq!(same_as_first(json!([part]), json!({}), &nobody), [true, true]);
+        let exempt = json!({"missing": "exempt"});
+        assert_eq!(same_as_first(json!([part]), exempt, &nobody), [false, false]);
+    }
+}
+
+fn address(text: &str) -> Vec<(&str, &str)> {
+    vec![("source.address", text)]
+}
+
+#[test]
+fn addresses_count_by_their_prefix() {
+    let of = |reading: Value, addresses: &[&str]| {
+        let all: Vec<_> = addresses.iter().map(|text| address(text)).collect();
+        let requests: Vec<(&[(&str, &str)], &[(&str, &str)])> =
+            all.iter().map(|properties| (&[][..], properties.as_slice())).collect();
+        same_as_first(json!([reading]), json!({}), &requests)
+    };
+    assert_eq!(
+        of(
+            json!("client_address"),
+            &["192.0.2.1:5", "192.0.2.1:6", "[::ffff:192.0.2.1]:1", "192.0.2.2:5"]
+        ),
+        [true, true, true, false]
+    );
+    assert_eq!(
+        of(
+            json!("client_address"),
+            &["[2001:db8::1]:5", "[2001:db8::ffff]:6", "[2001:db8:0:1::1]:5"]
+        ),
+        [true, true, false]
+    );
+    let wide = json!({"client_address": {"ipv4_prefix": 24, "ipv6_prefix": 48}});
+    assert_eq!(
+        of(wide.clone(), &["192.0.2.1:5", "192.0.2.255:5", "192.0.3.1:5"]),
+        [true, true, false]
+    );
+    assert_eq!(
+        of(wide, &["[2001:db8::1]:5", "[2001:db8:0:1::]:6", "[2001:db8:1::]:5"]),
+        [true, true, false]
+    );
+}
+
+#[test]
+fn trusted_hops_are_counted_from_the_right() {
+    let key = json!([{"client_address": {"trusted_hops": 1}}]);
+    let peer: &[(&str, &str)] = &[("source.address", "10.0.0.1:5")];
+    let of = |forwarded: &'static str| ("x-forwarded-for", forwarded);
+    let first = [of("198.51.100.7")];
+    let requests: Vec<Vec<(&str, &str)>> = vec![
+        first.to_vec(),
+        vec![of("203.0.113.9, 198.51.100.7")],
+        // The proxy has written its peer down.
+        vec![of("198.51.100.7, 10.0.0.1")],
+        vec![of("198.51.100.7"), of("10.0.0.1")],
+        vec![of("198.51.100.7:8080")],
+        vec![of("198.51.100.7, 203.0.113.9")],
+        vec![of("198.51.100.7, unknown")],
+        vec![],
+    ];
+    let requests: Vec<(&[(&str, &str)], _)> =
+        requests.iter().map(|headers| (headers.as_slice(), peer)).collect();
+    assert_eq!(
+        same_as_first(key, json!({}), &requests),
+        [true, true, true, true, true, false, false, false]
+    );
+}
+
+#[test]
+fn headers_count_as_they_are_sent() {
+    let requests: [(&[_], &[(&str, &str)]); 5] = [
+        (&[("x-tenant", "a")], &[]),
+        (&[("x-tenant", "A")], &[]),
+        (&[("x-tenant", "a"), ("x-tenant", "b")], &[]),
+        (&[("x-tenant", "")], &[]),
+        (&[], &[]),
+    ];
+    let same = same_as_first(json!([{"header": "X-Tenant"}]), json!({}), &requests);
+    assert_eq!(same, [true, false, false, false, false]);
+}
+
+#[test]
+fn hosts_methods_routes_and_services() {
+    let host: [(&[_], &[(&str, &str)]); 3] = [
+        (&[(":authority", "shop.example:443")], &[]),
+        (&[(":authority", "SHOP.example")], &[]),
+        (&[(":authority", "other.example")], &[]),
+    ];
+    assert_eq!(same_as_first(json!(["host"]), json!({}), &host), [true, true, false]);
+    let method: [(&[_], &[(&str, &str)]); 2] =
+        [(&[(":method", "GET")], &[]), (&[(":method", "PUT")], &[])];
+    assert_eq!(same_as_first(json!(["method"]), json!({}), &method), [true, false]);
+    for (part, state) in [
+        ("route", "xds.route_name"),
+        ("cluster", "xds.cluster_name"),
+        ("service", "gatehouse.service"),
+    ] {
+        let requests: [(&[_], &[(&str, &str)]); 2] =
+            [(&[], &[(state, "a")]), (&[], &[(state, "b")])];
+        assert_eq!(same_as_first(json!([part]), json!({}), &requests), [true, false], "{part}");
+    }
+    let of = |service, method| [("gatehouse.service", service), ("gatehouse.method", method)];
+    let (a, b, c) = (of("users", "list"), of("users", "show"), of("usersl", "ist"));
+    let requests: [(&[_], &[(&str, &str)]); 3] = [(&[], &a), (&[], &b), (&[], &c)];
+    assert_eq!(
+        same_as_first(json!(["service_method"]), json!({}), &requests),
+        [true, false, false]
+    );
+}
+
+#[test]
+fn what_a_path_has_in_place_of_a_name() {
+    let path = |path| [(":path", path)];
+    let paths = [
+        path("/tenants/a/x"),
+        path("/tenants/a/y?z"),
+        path("/tenants/%61/y"),
+        path("/tenants/b/x"),
+        path("/other"),
+    ];
+    let requests: Vec<(&[(&str, &str)], &[(&str, &str)])> =
+        paths.iter().map(|headers| (headers.as_slice(), &[][..])).collect();
+    let key = json!([{"path": "/tenants/{tenant}/**"}]);
+    assert_eq!(same_as_first(key, json!({}), &requests), [true, true, true, false, false]);
+}
+
+#[test]
+fn a_claim_is_read_from_the_evidence() {
+    let evidence = |tenant: &str| {
+        json!({"scheme": "jwt", "subject": "s", "claims": {"tenant": tenant}}).to_string()
+    };
+    let refused = json!({"refused": {"reason": "x", "status": 401, "headers": []},
+        "claims": {"tenant": "a"}})
+    .to_string();
+    let (a, b) = (evidence("a"), evidence("b"));
+    let name = "gatehouse.evidence.jwt-auth";
+    let requests: [(&[_], &[(&str, &str)]); 4] = [
+        (&[], &[(name, &a)]),
+        (&[], &[(name, &a)]),
+        (&[], &[(name, &b)]),
+        (&[], &[(name, &refused)]),
+    ];
+    assert_eq!(
+        same_as_first(json!([{"claim": "tenant"}]), json!({}), &requests),
+        [true, true, false, false]
+    );
+}
+
+#[test]
+fn parts_are_not_run_together() {
+    let of = |a: &'static str, b: &'static str| [("a", a), ("b", b)];
+    let (first, other) = (of("x", "yz"), of("xy", "z"));
+    let requests: [(&[_], &[(&str, &str)]); 3] =
+        [(&first, &[]), (&other, &[]), (&[("a", "x")], &[])];
+    let key = json!([{"header": "a"}, {"header": "b"}]);
+    assert_eq!(same_as_first(key, json!({}), &requests), [true, false, false]);
+}

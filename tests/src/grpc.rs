@@ -1,0 +1,204 @@
+//! A server of gRPC that answers as it is told, well or badly: HTTP/2 by hand, as little of it as
+//! Envoy needs (RFC 9113), so that an answer can be any bytes.
+
+use std::io::{self, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// How a call is answered.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// With headers, the bytes of a body, and trailers.
+    Http(Vec<Field>, Vec<u8>, Vec<Field>),
+    /// With headers alone, which end the stream.
+    TrailersOnly(Vec<Field>),
+    /// Never; the connection stays open.
+    Hang,
+    /// By a reset of the stream (`INTERNAL_ERROR`).
+    Reset,
+    /// By the end of the connection.
+    Close,
+    /// With bytes that are no HTTP/2.
+    Garbage,
+}
+
+/// A name and a value.
+pub type Field = (&'static str, String);
+
+impl Reply {
+    /// A message that went well.
+    pub fn message(message: &[u8]) -> Self {
+        Self::body(framed(message))
+    }
+
+    /// A body that claims to have gone well.
+    pub fn body(body: Vec<u8>) -> Self {
+        Self::Http(head(), body, vec![("grpc-status", "0".into())])
+    }
+
+    /// Another `grpc-status`, in place of a message.
+    pub fn status(code: &str) -> Self {
+        let mut fields = head();
+        fields.push(("grpc-status", code.into()));
+        Self::TrailersOnly(fields)
+    }
+}
+
+/// The headers of any answer of gRPC.
+pub fn head() -> Vec<Field> {
+    vec![(":status", "200".into()), ("content-type", "application/grpc".into())]
+}
+
+/// A message in its frame.
+pub fn framed(message: &[u8]) -> Vec<u8> {
+    [&[0][..], &(message.len() as u32).to_be_bytes(), message].concat()
+}
+
+type Handler = dyn Fn(&[u8]) -> Reply + Send + Sync;
+
+/// The server. It ends when it is dropped.
+pub struct Grpc {
+    address: SocketAddr,
+    received: Arc<Mutex<Vec<Vec<u8>>>>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Grpc {
+    /// One that answers a call as `handler` says to its message.
+    pub fn answering(handler: impl Fn(&[u8]) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let (received, ended) = (Arc::default(), Arc::new(AtomicBool::new(false)));
+        let (log, stop, handler): (Arc<Mutex<Vec<Vec<u8>>>>, _, Arc<Handler>) =
+            (Arc::clone(&received), Arc::clone(&ended), Arc::new(handler));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                if stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                let (log, handler) = (Arc::clone(&log), Arc::clone(&handler));
+                let Ok(stream) = stream else { continue };
+                thread::spawn(move || serve(stream, &log, &*handler));
+            }
+        });
+        Self { address, received, ended }
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The messages of the calls so far.
+    pub fn received(&self) -> Vec<Vec<u8>> {
+        self.received.lock().expect("not poisoned").clone()
+    }
+
+    /// How many calls came.
+    pub fn count(&self) -> usize {
+        self.received.lock().expect("not poisoned").len()
+    }
+}
+
+impl Drop for Grpc {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::SeqCst);
+        // Wakes the thread that waits for connections.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const WINDOW_UPDATE: u8 = 8;
+const END_STREAM: u8 = 1;
+const ACK: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+fn serve(stream: TcpStream, log: &Mutex<Vec<Vec<u8>>>, handler: &Handler) {
+    let _ = converse(stream, log, handler);
+}
+
+fn converse(stream: TcpStream, log: &Mutex<Vec<Vec<u8>>>, handler: &Handler) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::new(stream);
+    reader.read_exact(&mut [0; 24])?; // the preface
+    write(reader.get_mut(), SETTINGS, 0, 0, &[])?;
+    // All that a test sends fits in one window of the connection.
+    write(reader.get_mut(), WINDOW_UPDATE, 0, 0, &0x3fff_ffff_u32.to_be_bytes())?;
+    let mut bodies = std::collections::BTreeMap::<u32, Vec<u8>>::new();
+    loop {
+        let mut head = [0; 9];
+        reader.read_exact(&mut head)?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        let (kind, flags) = (head[3], head[4]);
+        let id = u32::from_be_bytes([head[5], head[6], head[7], head[8]]) & 0x7fff_ffff;
+        let mut payload = vec![0; length];
+        reader.read_exact(&mut payload)?;
+        match kind {
+            SETTINGS if flags & ACK == 0 => write(reader.get_mut(), SETTINGS, ACK, 0, &[])?,
+            PING if flags & ACK == 0 => write(reader.get_mut(), PING, ACK, 0, &payload)?,
+            DATA => bodies.entry(id).or_default().extend(payload),
+            _ => {}
+        }
+        if !matches!(kind, HEADERS | DATA) || flags & END_STREAM == 0 {
+            continue;
+        }
+        let body = bodies.remove(&id).unwrap_or_default();
+        let message = body.get(5..).unwrap_or_default().to_vec();
+        let reply = handler(&message);
+        log.lock().expect("not poisoned").push(message);
+        if !answer(reader.get_mut(), id, reply)? {
+            return Ok(());
+        }
+    }
+}
+
+/// Whether the connection goes on.
+fn answer(stream: &mut TcpStream, id: u32, reply: Reply) -> io::Result<bool> {
+    match reply {
+        Reply::Http(head, body, trailers) => {
+            write(stream, HEADERS, END_HEADERS, id, &block(&head))?;
+            for part in body.chunks(16_384) {
+                write(stream, DATA, 0, id, part)?;
+            }
+            write(stream, HEADERS, END_HEADERS | END_STREAM, id, &block(&trailers))?;
+        }
+        Reply::TrailersOnly(head) => {
+            write(stream, HEADERS, END_HEADERS | END_STREAM, id, &block(&head))?;
+        }
+        Reply::Hang => {}
+        Reply::Reset => write(stream, RST_STREAM, 0, id, &2_u32.to_be_bytes())?,
+        Reply::Close => return Ok(false),
+        Reply::Garbage => {
+            stream.write_all(&[0xff; 64])?;
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn write(stream: &mut TcpStream, kind: u8, flags: u8, id: u32, payload: &[u8]) -> io::Result<()> {
+    let length = (payload.len() as u32).to_be_bytes();
+    let head = [&length[1..], &[kind, flags], &id.to_be_bytes()].concat();
+    stream.write_all(&[&head[..], payload].concat())
+}
+
+/// Literal fields without indexing, none of them compressed (RFC 7541, 6.2.2).
+fn block(fields: &[Field]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        block.push(0);
+        for text in [name.as_bytes(), value.as_bytes()] {
+            assert!(text.len() < 127, "longer than one byte of length says");
+            block.push(text.len() as u8);
+            block.extend_from_slice(text);
+        }
+    }
+    block
+}
