@@ -5,7 +5,9 @@
 //! 3. `mode: off` goes no further; `mode: shadow` counts what would be refused or answered, and lets
 //!    it pass.
 //! 4. A read that the proxy failed refuses the request (503), whatever the filter made of it.
-//! 5. A filter may wait a few times in a row ([`MOST_CALLS`]), not for ever.
+//! 5. A call that a request waits for carries the request's trace (`traceparent`), where there is
+//!    `trace-context` in front.
+//! 6. A filter may wait a few times in a row ([`MOST_CALLS`]), not for ever.
 
 use std::rc::Rc;
 
@@ -15,6 +17,7 @@ use crate::config::{self, Environment, Invalid, Layers, Mode, Scope, field_names
 use crate::effects::Effects;
 use crate::filter::{Answer, Birth, Call, Filter, Flow, Plugin};
 use crate::reply::{Format, Refusal, Reply};
+use crate::trace::{self, w3c};
 use crate::view::{Exchange, Request, Response};
 
 /// How many calls one exchange may wait for.
@@ -203,6 +206,20 @@ impl<P: Plugin> Run<P> {
     }
 }
 
+/// A call for a request carries the request's trace, if there is a filter that knows it.
+fn traced(mut call: Call, request: &Request<'_>) -> Call {
+    let is_set = call.headers.iter().any(|(name, _)| *name == w3c::TRACEPARENT);
+    // In a chain the state is not the proxy's yet, but the request knows it.
+    let context = request.property(&[trace::STATE]).unwrap_or_default();
+    if !is_set
+        && w3c::parse(&context).is_some()
+        && let Ok(context) = String::from_utf8(context)
+    {
+        call.headers.push((w3c::TRACEPARENT, context));
+    }
+    call
+}
+
 fn conclude<P: Plugin>(
     flow: Flow,
     errors: Format,
@@ -218,7 +235,7 @@ fn conclude<P: Plugin>(
     };
     match flow {
         Flow::Continue => Step::Continue,
-        Flow::Wait(call) => Step::Wait(call),
+        Flow::Wait(call) => Step::Wait(traced(call, request)),
         Flow::Hold => Step::Hold,
         Flow::Answer(_) if mode == Mode::Shadow => {
             effects.count("shadow_answered");

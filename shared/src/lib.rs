@@ -12,6 +12,7 @@
 //! One module knows the ABI of proxy-wasm, and is compiled for Wasm alone: `proxy`. A module is
 //! made from a filter by [`plugin!`], or from several by [`bundle!`].
 
+pub mod address;
 pub mod bundle;
 pub mod cache;
 pub mod chain;
@@ -37,4 +38,5 @@ pub mod tally;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;
+pub mod trace;
 pub mod view;

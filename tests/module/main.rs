@@ -21,3 +21,4 @@ mod rate_limit;
 mod rate_limit_service;
 mod shape;
 mod token_introspection;
+mod trace_context;

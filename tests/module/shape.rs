@@ -40,15 +40,15 @@ const IMPORTS: [&str; 24] = [
 /// What ends a program: where Rust panics, which a module of ours does not.
 const END: &str = "wasi_snapshot_preview1.proc_exit";
 
-/// The modules whose requests wait.
-const WAITING: [&str; 4] = ["jwt-auth", "rate-limit", "token-introspection", BUNDLE];
-/// The modules that are told of responses.
-const RESPONDING: [&str; 2] = ["rate-limit", BUNDLE];
-/// The callbacks of a filter whose requests wait.
-const OF_WAITING: [&str; 2] = ["proxy_on_request_body", "proxy_on_request_trailers"];
-
-/// The callback of a filter that looks at responses.
-const OF_RESPONSES: [&str; 1] = ["proxy_on_response_headers"];
+/// The modules that are told of more than heads of requests, and the callbacks that each has for it.
+const FURTHER: [(&[&str], &[&str]); 3] = [
+    (
+        &["jwt-auth", "rate-limit", "token-introspection", BUNDLE],
+        &["proxy_on_request_body", "proxy_on_request_trailers"],
+    ),
+    (&["rate-limit", "trace-context", BUNDLE], &["proxy_on_response_headers"]),
+    (&["trace-context", BUNDLE], &["proxy_on_log"]),
+];
 
 /// The callbacks of a filter that looks at requests alone. Envoy calls each that there is.
 const EXPORTS: [&str; 9] = [
@@ -93,11 +93,10 @@ fn a_module_exports_the_callbacks_that_it_needs_and_no_more() {
         exports.retain(|export| export.starts_with("proxy_"));
         exports.sort();
         let mut expected = EXPORTS.to_vec();
-        if WAITING.contains(&name.as_str()) {
-            expected.extend(OF_WAITING);
-        }
-        if RESPONDING.contains(&name.as_str()) {
-            expected.extend(OF_RESPONSES);
+        for (modules, callbacks) in FURTHER {
+            if modules.contains(&name.as_str()) {
+                expected.extend(callbacks);
+            }
         }
         expected.sort_unstable();
         assert_eq!(exports, expected, "{name}");

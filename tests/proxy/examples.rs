@@ -15,6 +15,7 @@ fn start(name: &str, upstream: &Upstream) -> Envoy {
     let text = text
         .replace("port_value: 10000", "port_value: 0")
         .replace("port_value: 9901", "port_value: 0")
+        .replace("port_value: 4318", &format!("port_value: {}", free_port()))
         .replace("port_value: 10001", &format!("port_value: {}", free_port()))
         .replace("port_value: 8080", &format!("port_value: {}", upstream.address().port()))
         .replace("dist/", &format!("{}/dist/", top().display()));
@@ -107,6 +108,19 @@ fn the_bootstrap_of_health_shortcut_runs() {
         assert!(std::time::Instant::now() < deadline, "{}", send("/healthz"));
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
+}
+
+#[test]
+fn the_bootstrap_of_trace_context_runs() {
+    let upstream = Upstream::start();
+    let envoy = start("trace-context", &upstream);
+    let b3 = "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1";
+    let answer = Request::get("/").header("b3", b3).send(envoy.address());
+    let (got, told) = (upstream.last(), answer.header("traceresponse").unwrap());
+    assert_eq!(got.header("traceparent").as_deref(), Some(&*told));
+    assert!(told.starts_with("00-0af7651916cd43dd8448eb211c80319c-"), "{told}");
+    assert!(got.header("b3").unwrap().starts_with(&b3[..33]));
+    assert!(answer.header("x-request-id").is_some());
 }
 
 #[test]

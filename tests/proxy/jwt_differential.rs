@@ -108,7 +108,7 @@ impl Case {
 }
 
 /// The one that `make setup` has given the libraries.
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     if let Some(path) = std::env::var_os("GATEHOUSE_ORACLE_PYTHON") {
         return path.into();
     }

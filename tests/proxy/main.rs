@@ -28,4 +28,5 @@ mod rate_limit;
 mod rate_limit_service;
 mod rendered;
 mod token_introspection;
+mod trace_context;
 mod waiting;

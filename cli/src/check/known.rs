@@ -13,6 +13,7 @@ use shared::filter::{Birth, Plugin};
 use shared::time::Timestamp;
 use shared::view::NoHost;
 use token_introspection::TokenIntrospection;
+use trace_context::TraceContext;
 
 /// A filter.
 pub(super) struct Known {
@@ -57,7 +58,7 @@ static KNOWN: [Known; 10] = [
     built::<AccessPolicy>(Role::Policy),
     built::<RateLimit>(Role::Limit),
     built::<HealthShortcut>(Role::Other),
-    planned("trace-context", Role::Other),
+    built::<TraceContext>(Role::Other),
     planned("telemetry", Role::Other),
 ];
 

@@ -11,6 +11,7 @@ use jwt_auth::JwtAuth;
 use rate_limit::RateLimit;
 use shared::runner::{Kind, Phases};
 use token_introspection::TokenIntrospection;
+use trace_context::TraceContext;
 
 /// The filters, each with the phases that its own module asks for (`plugin!`).
 pub const FILTERS: &[Kind] = &[
@@ -21,6 +22,7 @@ pub const FILTERS: &[Kind] = &[
     Kind::of::<JwtAuth>(Phases::REQUEST.wait()),
     Kind::of::<RateLimit>(Phases::REQUEST.wait().response()),
     Kind::of::<TokenIntrospection>(Phases::REQUEST.wait()),
+    Kind::of::<TraceContext>(Phases::REQUEST.response().log()),
 ];
 
 #[cfg(test)]

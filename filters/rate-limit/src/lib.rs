@@ -35,6 +35,7 @@ mod service;
 mod state;
 mod table;
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, reason = "test code")]
 mod tests;
 
 use shared::config::{Invalid, Layers, Mode, Scope};

@@ -144,6 +144,29 @@ mod tests {
     }
 
     #[test]
+    fn an_enum_is_a_word_or_an_object_of_one_member() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        enum Share {
+            All,
+            Part(u8),
+        }
+        let read = |text| interpret::<Share>(serde_json::from_str(text).unwrap());
+        assert_eq!(read(r#""all""#), Ok(Share::All));
+        assert_eq!(read(r#"{"part": 7}"#), Ok(Share::Part(7)));
+        for (text, message) in [
+            (r#"{"part": -1}"#, "part: invalid value: integer `-1`, expected u8"),
+            (r#"{"pat": 1}"#, "pat: unknown variant `pat`, expected `all` or `part`"),
+            (r#"{"part": 1, "all": 1}"#, "invalid type: map, expected enum Share"),
+            ("{}", "invalid type: map, expected enum Share"),
+            ("[]", "invalid type: sequence, expected enum Share"),
+        ] {
+            assert_eq!(read(text).unwrap_err().to_string(), message);
+        }
+        assert!(read(r#"{"all": 1}"#).is_err() && read(r#""part""#).is_err());
+    }
+
+    #[test]
     fn refuses_a_member_that_comes_twice() {
         check(r#"{"inner": [{"port": 1, "port": 2}]}"#, "inner[0].port: comes twice");
     }

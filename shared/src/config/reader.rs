@@ -5,7 +5,7 @@
 //! a module. This one adds the path as the error comes up.
 
 use serde::Deserializer;
-use serde::de::value::StringDeserializer;
+use serde::de::value::{MapAccessDeserializer, StringDeserializer};
 use serde::de::{
     DeserializeSeed, Error, Expected, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
 };
@@ -111,6 +111,10 @@ impl<'de> Deserializer<'de> for Reader {
             Value::String(text) => {
                 let variant: StringDeserializer<Invalid> = text.into_deserializer();
                 visitor.visit_enum(variant)
+            }
+            // `ratio: 0.1`: the variant, and what it holds.
+            Value::Object(members) if members.len() == 1 => {
+                visitor.visit_enum(MapAccessDeserializer::new(Members::new(members)))
             }
             _ => Err(self.wrong(&visitor)),
         }

@@ -2,13 +2,11 @@
 
 use super::*;
 
+type Pairs<'a> = &'a [(&'a str, &'a str)];
+
 /// Which of these requests are counted with the first: each a list of headers and properties.
 #[track_caller]
-fn same_as_first(
-    key: Value,
-    more: Value,
-    requests: &[(&[(&str, &str)], &[(&str, &str)])],
-) -> Vec<bool> {
+fn same_as_first(key: Value, more: Value, requests: &[(Pairs<'_>, Pairs<'_>)]) -> Vec<bool> {
     let mut fields = json!({"key": key});
     for (name, value) in more.as_object().unwrap() {
         fields[name] = value.clone();
@@ -52,7 +50,7 @@ fn address(text: &str) -> Vec<(&str, &str)> {
 fn addresses_count_by_their_prefix() {
     let of = |reading: Value, addresses: &[&str]| {
         let all: Vec<_> = addresses.iter().map(|text| address(text)).collect();
-        let requests: Vec<(&[(&str, &str)], &[(&str, &str)])> =
+        let requests: Vec<(Pairs<'_>, Pairs<'_>)> =
             all.iter().map(|properties| (&[][..], properties.as_slice())).collect();
         same_as_first(json!([reading]), json!({}), &requests)
     };
@@ -158,7 +156,7 @@ fn what_a_path_has_in_place_of_a_name() {
         path("/tenants/b/x"),
         path("/other"),
     ];
-    let requests: Vec<(&[(&str, &str)], &[(&str, &str)])> =
+    let requests: Vec<(Pairs<'_>, Pairs<'_>)> =
         paths.iter().map(|headers| (headers.as_slice(), &[][..])).collect();
     let key = json!([{"path": "/tenants/{tenant}/**"}]);
     assert_eq!(same_as_first(key, json!({}), &requests), [true, true, true, false, false]);

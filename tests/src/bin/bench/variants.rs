@@ -15,6 +15,7 @@ const FEWER: u32 = 4;
 pub(crate) fn sections(requests: u32) -> Vec<Section> {
     vec![
         usual(requests),
+        traced(requests),
         remembered(requests),
         policy_behind_a_key(requests),
         limits(requests),
@@ -52,6 +53,26 @@ fn usual(requests: u32) -> Section {
             ours("health-shortcut, another path", "health-shortcut", probes, 1.0),
             ours("basic-auth, cached credential", "basic-auth", users, 3.0),
             ours("api-key-auth, 10,000 keys", "api-key-auth", ten_thousand_keys(), 4.0),
+        ],
+    }
+}
+
+/// A trace that goes on: every request of the load has a `traceparent`.
+fn traced(requests: u32) -> Section {
+    let ours = |name, config| Variant {
+        targets: vec![Target::Above("empty", 3.0)],
+        ..variant(name, Setup::new().filter("trace-context", config))
+    };
+    let all = ["w3c", "b3", "jaeger", "datadog", "xray", "google"];
+    Section {
+        name: "A trace",
+        load: Load::same(&[], requests),
+        variants: vec![
+            no_filter(),
+            variant("empty", Setup::new().filter("empty", json!({}))),
+            ours("trace-context, as it is", json!({})),
+            ours("trace-context, no overrides", json!({"route_overrides": false})),
+            ours("trace-context, W3C and B3", json!({"extract": all, "inject": ["w3c", "b3"]})),
         ],
     }
 }

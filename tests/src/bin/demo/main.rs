@@ -14,6 +14,7 @@ mod guide;
 mod opaque;
 mod steps;
 mod tokens;
+mod traces;
 mod world;
 
 use std::io::{IsTerminal, stdin, stdout};

@@ -8,12 +8,13 @@ use crate::ask::Ask;
 use crate::guide;
 use crate::opaque;
 use crate::tokens;
+use crate::traces;
 use crate::world::{FAILURES, INTERVAL, Outcome, WINDOW, World, must};
 
 type Step = fn(&World) -> Outcome;
 
 /// All of them. Later ones stand on earlier ones: the last counts what came before it.
-pub(crate) const STEPS: [(&str, Step); 27] = [
+pub(crate) const STEPS: &[(&str, Step)] = &[
     ("Liveness", liveness),
     ("Readiness and dependencies", readiness),
     ("The same in XML", xml),
@@ -41,6 +42,8 @@ pub(crate) const STEPS: [(&str, Step); 27] = [
     ("What is not offered", guide::not_offered),
     ("A limit by consumer", guide::limit_by_consumer),
     ("Too many wrong passwords", too_many),
+    ("A trace in another form", traces::goes_on),
+    ("A trace that is broken", traces::broken),
     ("What was counted", counted),
 ];
 

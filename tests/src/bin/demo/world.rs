@@ -14,6 +14,7 @@ use crate::ask::Ask;
 use crate::guide;
 use crate::opaque;
 use crate::tokens;
+use crate::traces;
 
 /// What is wrong, where something is.
 pub(crate) type Outcome<T = ()> = Result<T, String>;
@@ -34,8 +35,14 @@ dan:$5$SszS.BGaiUu5A5Be$SuOP3Qu0PmJHjpWcW2CUBjguVFzN3zGDEovpoJkzTK/
 ";
 
 /// The headers of an answer that are shown.
-const SHOWN: [&str; 5] =
-    ["content-type", "cache-control", "www-authenticate", "retry-after", "ratelimit"];
+const SHOWN: &[&str] = &[
+    "content-type",
+    "cache-control",
+    "www-authenticate",
+    "retry-after",
+    "ratelimit",
+    "traceresponse",
+];
 
 /// All that runs.
 pub(crate) struct World {
@@ -59,6 +66,7 @@ impl World {
         let issuer = tokens::issuer();
         let introspection = opaque::provider();
         let envoy = Setup::new()
+            .filter("trace-context", traces::config())
             .filter("health-shortcut", probes())
             .filter("basic-auth", users())
             .with_plugin(|plugin| {

@@ -1,0 +1,2 @@
+//! The module of `trace-context`.
+shared::plugin!(trace_context::TraceContext, response, log);
