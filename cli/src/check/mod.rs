@@ -150,17 +150,18 @@ fn check_document<'a>(
     }
     let said =
         document.comment.as_deref().and_then(|comment| comment.split([' ', ',', ':']).next());
-    if let Some(chain @ shared::chain::NAME) = named.or(said) {
-        let sites = bundle::sites(
-            bundle::Plugin {
-                root_id: Some(chain),
-                name: chain.to_owned(),
-                place: top.clone(),
-                config: Config::Tree(top),
-                environment: Variables::default(),
-            },
-            report,
-        );
+    // What chooses in the module that has every filter.
+    let named_chain = named.or(said) == Some(shared::chain::NAME);
+    if named_chain || top.get("chain").is_some() || top.get("filter").is_some() {
+        let root_id = named.or(said).filter(|name| named_chain || known::find(name).is_some());
+        let plugin = bundle::Plugin {
+            root_id,
+            name: root_id.unwrap_or_default().to_owned(),
+            place: top.clone(),
+            config: Config::Tree(top),
+            environment: Variables::default(),
+        };
+        let sites = bundle::sites(plugin, report);
         sites.iter().for_each(|site| drop(check_site(site, options, report)));
         return chain::check(&sites.iter().collect::<Vec<_>>(), false, report);
     }

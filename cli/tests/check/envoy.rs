@@ -289,14 +289,21 @@ fn a_policy_has_the_authenticators_that_it_names_in_front() {
 #[test]
 fn a_filter_that_this_program_cannot_check_is_named() {
     let router = "          - name: router\n";
-    let other = POLICY.replace("access-policy", "rate-limit");
+    let other = POLICY.replace("access-policy", "telemetry");
     check("warning[not-checked]", router, &format!("{other}{router}"), "config: { name: policy");
 }
 
 #[test]
 fn a_module_that_may_be_ours_is_told_of() {
-    let module = "oci://registry.example/gatehouse/waf.wasm";
-    check("warning[unknown-filter]", "root_id: jwt-auth", "root_id: no-auth", module);
+    let plugin = |root_id: &str, module: &str| {
+        format!(
+            "root_id: {root_id}\n                failure_policy: FAIL_RELOAD\n                \
+             vm_config: {{ code: {{ local: {{ filename: {module} }} }} }}"
+        )
+    };
+    let ours = plugin("jwt-auth", "dist/gatehouse.wasm");
+    let module = "dist/gatehouse/waf.wasm";
+    check("warning[unknown-filter]", &ours, &plugin("no-auth", module), module);
 }
 
 #[test]
