@@ -17,6 +17,8 @@ pub enum Effect {
     RemoveRequestHeader(Rc<str>),
     /// Give a header of the response this one value.
     SetResponseHeader(Rc<str>, Rc<[u8]>),
+    /// Give the response one more header, beside those of the same name.
+    AddResponseHeader(Rc<str>, Rc<[u8]>),
     /// Set filter state, for the filters behind and the access log.
     SetState(Rc<str>, Rc<[u8]>),
     /// Add one to a counter.
@@ -64,6 +66,11 @@ impl Effects {
     /// Gives a header of the response this one value.
     pub fn set_response_header(&mut self, name: Rc<str>, value: Rc<[u8]>) {
         self.list.push(Effect::SetResponseHeader(name, value));
+    }
+
+    /// Gives the response one more header, beside those of the same name: cookies.
+    pub fn add_response_header(&mut self, name: Rc<str>, value: Rc<[u8]>) {
+        self.list.push(Effect::AddResponseHeader(name, value));
     }
 
     /// Sets filter state.
@@ -126,6 +133,9 @@ impl fmt::Display for Effects {
                 Effect::RemoveRequestHeader(name) => write!(f, "{space}-{name}"),
                 Effect::SetResponseHeader(name, value) => {
                     write!(f, "{space}<{name}: {}", text(value))
+                }
+                Effect::AddResponseHeader(name, value) => {
+                    write!(f, "{space}<+{name}: {}", text(value))
                 }
                 Effect::SetState(name, value) => write!(f, "{space}{name}={}", text(value)),
                 Effect::Count(Count { event, label: None }) => write!(f, "{space}#{event}"),

@@ -16,7 +16,7 @@ use crate::headers::Headers;
 use crate::reply::{Refusal, Reply};
 use crate::store::Store;
 use crate::time::Timestamp;
-use crate::view::{Exchange, Host, Request, Response};
+use crate::view::{Exchange, Host, Request, Response, Unreadable};
 
 /// A filter as it was configured.
 pub trait Plugin: Sized + 'static {
@@ -250,6 +250,18 @@ impl<'a> Background<'a> {
     /// Asks for a call; its end is told under `id`.
     pub fn call(&mut self, id: u32, call: Call) {
         self.calls.push((id, call));
+    }
+
+    /// The proxy, for what it may be asked apart from any exchange.
+    pub const fn host(&self) -> &'a dyn Host {
+        self.store.host()
+    }
+
+    /// Bytes that nobody can guess.
+    pub fn random<const N: usize>(&self) -> Result<[u8; N], Unreadable> {
+        let mut bytes = [0; N];
+        self.host().random(&mut bytes)?;
+        Ok(bytes)
     }
 
     /// The calls asked for.

@@ -25,6 +25,7 @@ pub struct Proxy {
     now: Cell<Timestamp>,
     races: Cell<usize>,
     fails: Cell<bool>,
+    random: Cell<u8>,
 }
 
 impl Default for Proxy {
@@ -37,6 +38,7 @@ impl Default for Proxy {
             now: Cell::new(Timestamp::from_secs(1_800_000_000)),
             races: Cell::new(0),
             fails: Cell::new(false),
+            random: Cell::new(7),
         }
     }
 }
@@ -75,6 +77,11 @@ impl Proxy {
         self.races.set(races);
     }
 
+    /// Sets what every random byte is; 7 unless told.
+    pub fn set_random(&self, byte: u8) {
+        self.random.set(byte);
+    }
+
     /// Lets every read fail from now on.
     pub fn fail(&self) {
         self.fails.set(true);
@@ -105,7 +112,7 @@ impl Host for Proxy {
     }
 
     fn random(&self, bytes: &mut [u8]) -> Result<(), Unreadable> {
-        bytes.fill(7);
+        bytes.fill(self.random.get());
         self.answer(())
     }
 

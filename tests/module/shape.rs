@@ -5,7 +5,8 @@ use tests::host::{exports_of, imports_of, size_of};
 use tests::modules::filters;
 
 /// All that a module may import. Whoever adds to it lets every module do more to its proxy.
-const IMPORTS: [&str; 24] = [
+const IMPORTS: [&str; 25] = [
+    "env.proxy_add_header_map_value",
     "env.proxy_call_foreign_function",
     "env.proxy_continue_stream",
     "env.proxy_define_metric",

@@ -159,6 +159,9 @@ pub(super) fn apply(filter: &'static str, effects: &[Effect], map: Map) -> Resul
         | (Effect::SetResponseHeader(name, value), Map::Response) => {
             imports::set_header(map_type(map), name, value)
         }
+        (Effect::AddResponseHeader(name, value), Map::Response) => {
+            imports::add_header(map_type(map), name, value)
+        }
         (Effect::RemoveRequestHeader(name), Map::Request) => {
             imports::remove_header(MapType::RequestHeaders, name)
         }
@@ -183,7 +186,8 @@ pub(super) fn note(filter: &'static str, effect: &Effect) {
         Effect::Count(count) => increment(filter, *count),
         Effect::SetRequestHeader(..)
         | Effect::RemoveRequestHeader(..)
-        | Effect::SetResponseHeader(..) => {}
+        | Effect::SetResponseHeader(..)
+        | Effect::AddResponseHeader(..) => {}
     }
 }
 
@@ -212,7 +216,9 @@ fn increment(filter: &'static str, count: Count) {
 pub(super) fn send(reply: &Reply, effects: &[Effect]) -> imports::Outcome<()> {
     let own = reply.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
     let further = effects.iter().filter_map(|effect| match effect {
-        Effect::SetResponseHeader(name, value) => Some((name.as_bytes(), &**value)),
+        Effect::SetResponseHeader(name, value) | Effect::AddResponseHeader(name, value) => {
+            Some((name.as_bytes(), &**value))
+        }
         _ => None,
     });
     let headers = own.chain(further);

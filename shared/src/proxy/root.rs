@@ -401,7 +401,7 @@ fn act<P: Plugin>(
 }
 
 const fn is_for_response(effect: &Effect) -> bool {
-    matches!(effect, Effect::SetResponseHeader(..))
+    matches!(effect, Effect::SetResponseHeader(..) | Effect::AddResponseHeader(..))
 }
 
 fn send(filter: &str, reply: &Reply, effects: &[Effect]) {
