@@ -15,6 +15,14 @@ pub(super) fn find<'r>(headers: &'r Headers, name: &[u8]) -> Found<'r> {
         .fold(Found::Nothing, Found::and)
 }
 
+/// Name and value of every parameter; no value where an escape is broken.
+pub(super) fn all(headers: &Headers) -> Vec<(Cow<'_, [u8]>, Option<Cow<'_, [u8]>>)> {
+    let parameters = Target::of(headers).into_iter().flat_map(|target| {
+        target.query.split(|byte| *byte == b'&').filter(|part| !part.is_empty()).map(Parameter)
+    });
+    parameters.map(|parameter| (parameter.name(), parameter.value())).collect()
+}
+
 /// Cuts the parameters that are `ours` by name.
 pub(super) fn strip(headers: &Headers, ours: impl Fn(&[u8]) -> bool, effects: &mut Effects) {
     let Some(target) = Target::of(headers) else { return };
