@@ -120,7 +120,8 @@ mod tests {
             ..Identity::default()
         };
         for (verdict, headers) in [(Verdict::Enforce, 0), (Verdict::Defer, 3)] {
-            let credential = Credential::new("jwt-auth", &identity, &IdentityHeaders::default());
+            let identity = identity.clone();
+            let credential = Credential::new("jwt-auth", identity, &IdentityHeaders::default());
             let Some(Evidence::Known(known)) =
                 left_by(Finding::Known(Rc::new(credential)), verdict)
             else {

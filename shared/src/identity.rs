@@ -14,6 +14,7 @@
 //!    is, it speaks for the request in the first one's place. For alternatives there is a policy,
 //!    which finds in the evidence of a deferred success what the upstream is to be told (`headers`).
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
@@ -27,35 +28,22 @@ use crate::time::Timestamp;
 use crate::view::Request;
 
 /// What is known of who sends a request.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// The scheme by which it is known: `basic`, `api-key`, `jwt`.
     pub scheme: &'static str,
     /// The user, or the `sub` of a token.
     pub subject: String,
     /// The consumer that a credential was given to, where consumers have names of their own.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub consumer: Option<String>,
     /// What the credential was given for.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
     /// What the consumer belongs to.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
-    /// When the credential ends, in seconds since 1970.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "seconds")]
+    /// When the credential ends, to the second.
     pub expires: Option<Timestamp>,
     /// Selected claims of a token.
-    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
     pub claims: serde_json::Map<String, Value>,
-}
-
-#[expect(clippy::ref_option, reason = "serde's form")]
-fn seconds<S: serde::Serializer>(
-    time: &Option<Timestamp>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    time.map(Timestamp::secs).serialize(serializer)
 }
 
 /// What an authenticator makes of a request that it may let pass.
@@ -171,8 +159,10 @@ impl<'de> Deserialize<'de> for HeaderName {
 #[derive(Clone, Debug)]
 pub struct Credential {
     evidence: Rc<str>,
-    enforced: Rc<[u8]>,
-    deferred: Rc<[u8]>,
+    identity: Identity,
+    /// The evidence, made when it is first needed: a credential is seldom both enforced and deferred.
+    enforced: OnceCell<Rc<[u8]>>,
+    deferred: OnceCell<Rc<[u8]>>,
     texts: Vec<(Rc<str>, Rc<[u8]>)>,
     headers: Vec<(Rc<str>, Rc<[u8]>)>,
 }
@@ -183,14 +173,14 @@ const TEXTS: [&str; 4] =
 
 impl Credential {
     /// The forms of `identity` as `filter` found it, told upstream under the names of `headers`.
-    pub fn new(filter: &str, identity: &Identity, headers: &IdentityHeaders) -> Self {
+    pub fn new(filter: &str, identity: Identity, headers: &IdentityHeaders) -> Self {
         Self::with_headers(filter, identity, headers, Vec::new())
     }
 
     /// The same, with further headers for the upstream, in place of those of the same name.
     pub fn with_headers(
         filter: &str,
-        identity: &Identity,
+        identity: Identity,
         headers: &IdentityHeaders,
         more: Vec<(Rc<str>, String)>,
     ) -> Self {
@@ -206,15 +196,12 @@ impl Credential {
             parts.filter_map(|(name, text)| Some((name.shared(), text?))).collect();
         headers.retain(|(name, _)| more.iter().all(|(other, _)| name != other));
         headers.extend(more);
-        let told = headers.iter().map(|(name, _)| Value::from(&**name)).collect();
-        let to_tell =
-            headers.iter().map(|(name, text)| ((**name).to_owned(), text.as_str().into()));
-        let to_tell = to_tell.collect();
         let texts = TEXTS.iter().zip(texts).filter_map(|(name, text)| Some((*name, text?)));
         Self {
             evidence: evidence_name(filter),
-            enforced: evidence_of(identity, "told", Value::Array(told)),
-            deferred: evidence_of(identity, "headers", Value::Object(to_tell)),
+            identity,
+            enforced: OnceCell::new(),
+            deferred: OnceCell::new(),
             texts: texts.map(|(name, text)| (Rc::from(name), bytes(&text))).collect(),
             headers: headers.into_iter().map(|(name, text)| (name, bytes(&text))).collect(),
         }
@@ -225,13 +212,67 @@ fn bytes(text: &str) -> Rc<[u8]> {
     Rc::from(text.as_bytes())
 }
 
-/// An identity as evidence, with what the upstream was told it under, or is to be told it with.
-fn evidence_of(identity: &Identity, part: &str, headers: Value) -> Rc<[u8]> {
-    let mut evidence = serde_json::to_value(identity).unwrap_or_default();
-    if let Value::Object(evidence) = &mut evidence {
-        evidence.insert(part.to_owned(), headers);
+impl Credential {
+    /// The evidence, with the names under which the upstream was told.
+    fn enforced(&self) -> Rc<[u8]> {
+        let told = || self.headers.iter().map(|(name, _)| &**name).collect();
+        let evidence = || Evidence::of(&self.identity, Some(told()), None);
+        Rc::clone(self.enforced.get_or_init(|| evidence().written()))
     }
-    bytes(&evidence.to_string())
+
+    /// The evidence, with what the upstream is to be told.
+    fn deferred(&self) -> Rc<[u8]> {
+        let evidence = || Evidence::of(&self.identity, None, Some(Headers(&self.headers)));
+        Rc::clone(self.deferred.get_or_init(|| evidence().written()))
+    }
+}
+
+/// An identity as it is left for the filters behind.
+#[derive(Serialize)]
+struct Evidence<'a> {
+    scheme: &'a str,
+    subject: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consumer: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    scopes: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    groups: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<u64>,
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    claims: &'a serde_json::Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    told: Option<Vec<&'a str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    headers: Option<Headers<'a>>,
+}
+
+impl<'a> Evidence<'a> {
+    fn of(
+        identity: &'a Identity,
+        told: Option<Vec<&'a str>>,
+        headers: Option<Headers<'a>>,
+    ) -> Self {
+        let Identity { scheme, subject, consumer, scopes, groups, expires, claims } = identity;
+        let expires = expires.map(Timestamp::secs);
+        let consumer = consumer.as_deref();
+        Self { scheme, subject, consumer, scopes, groups, expires, claims, told, headers }
+    }
+
+    fn written(&self) -> Rc<[u8]> {
+        Rc::from(serde_json::to_vec(self).unwrap_or_default())
+    }
+}
+
+/// Headers as an object.
+struct Headers<'a>(&'a [(Rc<str>, Rc<[u8]>)]);
+
+impl Serialize for Headers<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        serializer.collect_map(self.0.iter().map(|(name, value)| (&**name, text(value))))
+    }
 }
 
 /// Every filter that leaves evidence.
@@ -268,7 +309,7 @@ pub fn conclude(
 ) -> Flow {
     match (finding, verdict) {
         (Finding::Known(credential), Verdict::Enforce) => {
-            effects.set_state(Rc::clone(&credential.evidence), Rc::clone(&credential.enforced));
+            effects.set_state(Rc::clone(&credential.evidence), credential.enforced());
             take_over(&credential, effects);
             for (name, value) in &credential.texts {
                 effects.set_state(Rc::clone(name), Rc::clone(value));
@@ -279,7 +320,7 @@ pub fn conclude(
             Flow::Continue
         }
         (Finding::Known(credential), Verdict::Defer) => {
-            effects.set_state(Rc::clone(&credential.evidence), Rc::clone(&credential.deferred));
+            effects.set_state(Rc::clone(&credential.evidence), credential.deferred());
             Flow::Continue
         }
         (Finding::Refused(refusal), Verdict::Enforce) => Flow::Refuse(refusal),
@@ -358,7 +399,7 @@ mod tests {
             ..Identity::default()
         };
         let credential =
-            Rc::new(Credential::new("basic-auth", &identity, &IdentityHeaders::default()));
+            Rc::new(Credential::new("basic-auth", identity, &IdentityHeaders::default()));
         let mut effects = Effects::default();
         let flow =
             conclude("basic-auth", Finding::Known(credential), Verdict::Enforce, &mut effects);
@@ -377,7 +418,7 @@ mod tests {
         let groups = groups.iter().map(|group| (*group).to_owned()).collect();
         let identity =
             Identity { scheme: "basic", subject: "alice".into(), groups, ..Identity::default() };
-        let credential = Credential::new(filter, &identity, &IdentityHeaders::default());
+        let credential = Credential::new(filter, identity, &IdentityHeaders::default());
         conclude(filter, Finding::Known(Rc::new(credential)), verdict, effects);
     }
 

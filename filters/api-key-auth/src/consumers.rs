@@ -49,7 +49,7 @@ impl Consumers {
     /// Everybody in `consumers`; `credential` makes the forms of an identity, once for each key.
     pub(crate) fn new(
         entries: &[ConsumerEntry],
-        credential: impl Fn(&Identity) -> Credential,
+        credential: impl Fn(Identity) -> Credential,
     ) -> Result<Self, Invalid> {
         let mut consumers = Self { by_key: HashMap::new() };
         let mut names = HashSet::new();
@@ -66,7 +66,7 @@ impl Consumers {
         index: usize,
         entry: &'a ConsumerEntry,
         names: &mut HashSet<&'a str>,
-        credential: &impl Fn(&Identity) -> Credential,
+        credential: &impl Fn(Identity) -> Credential,
     ) -> Result<(), Invalid> {
         let consumer = Rc::new(Consumer::parse(entry)?);
         if !names.insert(&entry.name) {
@@ -89,7 +89,7 @@ impl Consumers {
         consumer: &Rc<Consumer>,
         entry: &KeyEntry,
         place: Place,
-        credential: &impl Fn(&Identity) -> Credential,
+        credential: &impl Fn(Identity) -> Credential,
     ) -> Result<(), Invalid> {
         let digest = Digest::parse(entry)?;
         if let Some(same) = self.by_key.get(&digest) {
@@ -97,7 +97,7 @@ impl Consumers {
         }
         let key = Key {
             consumer: Rc::clone(consumer),
-            credential: Rc::new(credential(&consumer.identity(entry))),
+            credential: Rc::new(credential(consumer.identity(entry))),
             not_before: entry.not_before,
             not_after: entry.not_after,
             place,

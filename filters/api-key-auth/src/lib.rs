@@ -49,7 +49,7 @@ impl Plugin for ApiKeyAuth {
 
     fn new(config: Config, layers: &Layers<Settings>, _birth: &Birth<'_>) -> Result<Self, Invalid> {
         let Config { sources, consumers, identity_headers } = config;
-        let credential = |identity: &_| Credential::new(Self::NAME, identity, &identity_headers);
+        let credential = |identity| Credential::new(Self::NAME, identity, &identity_headers);
         let consumers = Consumers::new(&consumers, credential)?;
         for (place, scope) in layers.all() {
             consumers.check(&scope.settings).map_err(|error| error.within(&place))?;

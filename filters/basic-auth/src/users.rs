@@ -212,7 +212,7 @@ impl<'a> Named<'a> {
             ..Identity::default()
         };
         User {
-            credential: Rc::new(Credential::new(filter, &identity, &config.identity_headers)),
+            credential: Rc::new(Credential::new(filter, identity, &config.identity_headers)),
             name: self.name,
             groups,
             hash: self.hash,

@@ -150,7 +150,7 @@ impl Provider {
             expires,
             claims: evidence.collect(),
         };
-        let credential = Credential::with_headers(JwtAuth::NAME, &identity, headers, more);
+        let credential = Credential::with_headers(JwtAuth::NAME, identity, headers, more);
         Ok(Checked {
             provider,
             generation,

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
 use super::Invalid;
@@ -89,12 +90,18 @@ impl<'de> Visitor<'de> for Strict<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(name) = map.next_key::<String>()? {
-            if object.contains_key(&name) {
-                *self.0.borrow_mut() = Some(name);
-                return Err(A::Error::custom("a member comes twice"));
+            // One look for the place of a member: tokens are read here too.
+            match object.entry(name) {
+                Entry::Occupied(known) => {
+                    *self.0.borrow_mut() = Some(known.key().clone());
+                    return Err(A::Error::custom("a member comes twice"));
+                }
+                Entry::Vacant(place) => {
+                    let value = map.next_value_seed(self);
+                    let value = value.inspect_err(|_| self.within(place.key()))?;
+                    place.insert(value);
+                }
             }
-            let value = map.next_value_seed(self).inspect_err(|_| self.within(&name))?;
-            object.insert(name, value);
         }
         Ok(Value::Object(object))
     }
