@@ -19,6 +19,7 @@ mod id_token;
 mod jwk;
 mod keyring;
 mod known;
+mod mapping;
 mod provider;
 mod remote;
 #[cfg(test)]
@@ -31,5 +32,6 @@ pub use crypto::Crypto;
 pub use id_token::{IdToken, Unbound};
 pub use jwk::{Key, KeySet, Symmetric};
 pub use keyring::{Asked, Check, Fetch, Keyring, Lookup, Step};
+pub use mapping::{Ambiguous, Mapping, MappingConfig, check_scopes};
 pub use remote::{Discovery, Place, Remote, Url};
 pub use token::{Malformed, Token};
