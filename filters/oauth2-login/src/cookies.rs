@@ -263,7 +263,7 @@ mod tests {
         let proxy =
             Proxy::with_request(&[("cookie", "a=1; __Host-session=1.x; __Host-session.seen=y")]);
         let ended = Jar::new(NAME).end_all(&Request::new(&proxy));
-        assert_eq!(ended, [end("__Host-session"), end("__Host-session.seen")]);
+        assert_eq!(ended, [end("__Host-session.seen"), end("__Host-session")]);
     }
 
     proptest! {

@@ -253,7 +253,7 @@ mod tests {
             shares.publish(store, (&id, 1), at(100), &sealed).unwrap();
             assert_eq!(shares.look(store, (&id, 0), at(100)), Ok(Some(sealed.clone())));
         }
-        assert_eq!(proxy.shared_keys(), 128);
+        assert!((64..=128).contains(&proxy.shared_keys()), "{}", proxy.shared_keys());
         assert!(proxy.shared_bytes() <= 128 * 4 * 20_100, "{}", proxy.shared_bytes());
     }
 
