@@ -35,7 +35,9 @@ fn runs(filter: &str, config: &Value) {
     ] {
         let setup = setup.with_plugin(|plugin| {
             plugin["vm_config"]["environment_variables"] =
-                json!({"key_values": {"DAVE_PASSWORD": "x", "ACME_KEY": "long enough"}});
+                json!({"key_values": {"DAVE_PASSWORD": "x", "ACME_KEY": "long enough", "CLIENT_SECRET": "x",
+                    "COOKIE_KEY": "q3Fv8sX1LzP0mYd7Rk2Tn9Wb4Hc6Jg5Ea+Uo/Ii1KsM=",
+                    "OLD_COOKIE_KEY": "wK8xQz3Lr6Vn1Tj9Yc4Hb7Mf2Pd5Sg0A"}});
         });
         drop(setup.start());
     }

@@ -23,5 +23,6 @@ mod health_shortcut;
 mod hostile;
 mod jwt_auth;
 mod jwt_differential;
+mod oauth2_login;
 mod rendered;
 mod waiting;

@@ -5,6 +5,7 @@ use api_key_auth::ApiKeyAuth;
 use basic_auth::BasicAuth;
 use health_shortcut::HealthShortcut;
 use jwt_auth::JwtAuth;
+use oauth2_login::OAuth2Login;
 use shared::config::{Environment, Invalid};
 use shared::driver::Instance;
 use shared::filter::{Birth, Plugin};
@@ -46,7 +47,7 @@ static KNOWN: [Known; 10] = [
     built::<ApiKeyAuth>(Role::Authenticator),
     built::<BasicAuth>(Role::Authenticator),
     built::<JwtAuth>(Role::Authenticator),
-    planned("oauth2-login", Role::Authenticator),
+    built::<OAuth2Login>(Role::Authenticator),
     planned("token-introspection", Role::Authenticator),
     built::<AccessPolicy>(Role::Policy),
     planned("rate-limit", Role::Limit),

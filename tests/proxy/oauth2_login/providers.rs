@@ -1,0 +1,1 @@
+//! Two providers that we did not write, and a real browser.
