@@ -67,6 +67,11 @@ impl<P: Plugin> Instance<P> {
         Ok(Self { plugin, layers })
     }
 
+    /// Whether the proxy's metadata may say this for the filter.
+    pub fn check_override(&self, metadata: &Map<String, Value>) -> Result<(), Invalid> {
+        self.layers.check_override(metadata)
+    }
+
     /// The head of a request has come.
     pub fn on_request(
         &mut self,

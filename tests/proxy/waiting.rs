@@ -128,6 +128,33 @@ fn a_body_follows_a_request_that_waits_and_not_one_that_is_refused() {
     assert_eq!(world.upstream.count(), 1);
 }
 
+/// Three times what Envoy buffers of a connection by default.
+const LARGE: [u8; 3 << 20] = [b'x'; 3 << 20];
+
+#[test]
+fn a_body_larger_than_what_envoy_buffers_waits_with_its_client() {
+    let world = World::new();
+    let request = Request::new("POST", "/").header("x-ask", "asked/slow").body(&LARGE);
+    assert_eq!(request.send(world.envoy.address()).status, 200);
+    assert!(world.upstream.last().body == LARGE);
+}
+
+/// Envoy takes it off the client then, and has no room for it.
+#[test]
+fn a_body_larger_than_what_envoy_buffers_is_refused_where_envoy_stops_at_heads_alone() {
+    let world = World::with(|setup| {
+        setup.with_plugin(|plugin| plugin["allow_on_headers_stop_iteration"] = json!(true))
+    });
+    for whom in ["asked/hang", "asked/no"] {
+        let request = Request::new("POST", "/").header("x-ask", whom).body(&LARGE);
+        // It may close the connection while the client still writes.
+        let answer = request.try_send(world.envoy.address());
+        assert!(answer.is_err() || answer.is_ok_and(|answer| answer.status >= 400), "{whom}");
+    }
+    assert_eq!(world.upstream.count(), 0);
+    assert_eq!(world.ask("asked/yes").0, 200);
+}
+
 /// Envoy does not hold the body back by itself then.
 #[test]
 fn a_body_does_not_set_a_request_free_where_envoy_stops_at_heads_alone() {

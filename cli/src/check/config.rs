@@ -2,25 +2,30 @@
 
 use std::collections::HashMap;
 
+use serde_json::Value;
 use shared::config::Invalid;
 
 use super::Options;
 use super::document::{At, Kind, join};
+use super::known::Overrides;
 use super::lints::Code;
 use super::report::Report;
 use super::site::{Config, Site};
 use super::variables::{Missing, STAND_INS, missing, stand_in};
 
-/// Reads the configuration as the module would, and reports what it says.
-pub(super) fn check(site: &Site<'_>, options: &Options, report: &mut Report) {
+/// Reads the configuration as the module would, and reports what it says. What is in order reads
+/// the metadata that is laid over it.
+pub(super) fn check(site: &Site<'_>, options: &Options, report: &mut Report) -> Option<Overrides> {
     report.filters = report.filters.saturating_add(1);
     let Some(read) = site.known.check else {
         let message =
             format!("this program does not know the configuration of `{}`", site.known.name);
-        return Code::NotChecked.report(&site.place, message, report);
+        Code::NotChecked.report(&site.place, message, report);
+        return None;
     };
     if let Config::Broken(at, error) = &site.config {
-        return Code::Config.report_at((error.line, &at.path), &error.message, report);
+        Code::Config.report_at((error.line, &at.path), &error.message, report);
+        return None;
     }
     let mut set = variables(site, options);
     let tree = site.config.tree();
@@ -39,7 +44,10 @@ pub(super) fn check(site: &Site<'_>, options: &Options, report: &mut Report) {
             set.insert(name.clone(), stand_in(name, *kind));
         }
         let environment = set.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        let Err(error) = read(&text, &environment, &site.name) else { return };
+        let error = match read(&text, &environment, &site.name) {
+            Ok(overrides) => return Some(overrides),
+            Err(error) => error,
+        };
         first.get_or_insert_with(|| error.clone());
         if !next(&error, &missing, &mut kinds) {
             break error;
@@ -57,6 +65,30 @@ pub(super) fn check(site: &Site<'_>, options: &Options, report: &mut Report) {
         None => {
             let message = message(&error, tree.as_ref().map(|(config, _)| config));
             Code::Config.report_at((line, &path), message, report);
+        }
+    }
+    None
+}
+
+/// Reads what metadata says for the filter as the module would, wherever it stands.
+pub(super) fn check_overrides(
+    overrides: &Overrides,
+    site: &Site<'_>,
+    all: &[At<'_>],
+    report: &mut Report,
+) {
+    for at in all.iter().filter(|at| matches!(at.name, "filter_metadata" | "filterMetadata")) {
+        let Some(at) = at.get("gatehouse").and_then(|ours| ours.get(site.known.name)) else {
+            continue;
+        };
+        let outcome = match at.node.value() {
+            Value::Object(metadata) => overrides(&metadata),
+            _ => Err(Invalid::at("", "is not an object")),
+        };
+        if let Err(error) = outcome {
+            let line = if error.path.is_empty() { at.line } else { at.node.locate(&error.path) };
+            let message = message(&error, Some(&at));
+            Code::Config.report_at((line, &at.path_to(&error.path)), message, report);
         }
     }
 }

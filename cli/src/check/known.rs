@@ -6,6 +6,7 @@ use basic_auth::BasicAuth;
 use health_shortcut::HealthShortcut;
 use jwt_auth::JwtAuth;
 use oauth2_login::OAuth2Login;
+use serde_json::{Map, Value};
 use shared::config::{Environment, Invalid};
 use shared::driver::Instance;
 use shared::filter::{Birth, Plugin};
@@ -21,7 +22,10 @@ pub(super) struct Known {
 }
 
 /// What reads a configuration: its text, the variables, the plugin's name.
-type Check = fn(&[u8], &Environment, &str) -> Result<(), Invalid>;
+type Check = fn(&[u8], &Environment, &str) -> Result<Overrides, Invalid>;
+
+/// What reads the metadata that is laid over a configuration.
+pub(super) type Overrides = Box<dyn Fn(&Map<String, Value>) -> Result<(), Invalid>>;
 
 /// What a filter is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,11 +69,16 @@ const fn planned(name: &'static str, role: Role) -> Known {
 }
 
 /// What the module does at its birth, with no proxy to ask.
-fn check<P: Plugin>(text: &[u8], environment: &Environment, name: &str) -> Result<(), Invalid> {
+fn check<P: Plugin>(
+    text: &[u8],
+    environment: &Environment,
+    name: &str,
+) -> Result<Overrides, Invalid> {
     let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
     let now = Timestamp::from_secs(since.as_secs());
     let birth = Birth { name, secret: [0; 16], now, host: &NoHost };
-    Instance::<P>::configure(text, environment, &birth).map(drop)
+    let instance = Instance::<P>::configure(text, environment, &birth)?;
+    Ok(Box::new(move |metadata| instance.check_override(metadata)))
 }
 
 /// The filter of this name.

@@ -28,6 +28,7 @@ use serde_json::Value;
 use crate::arguments::CheckArguments;
 use crate::output::{Failure, Outcome};
 use document::{At, Document};
+use known::Overrides;
 use kubernetes::Placed;
 use lints::{Code, chain, connection, secrets, settings};
 pub(crate) use report::Level;
@@ -174,7 +175,9 @@ fn check_envoy<'a>(top: &At<'a>, all: &[At<'a>], options: &Options, report: &mut
     }
     let clusters = settings::clusters(top);
     for site in &sites {
-        check_site(site, options, report);
+        if let Some(overrides) = check_site(site, options, report) {
+            config::check_overrides(&overrides, site, all, report);
+        }
         if let Some(clusters) = &clusters {
             settings::cluster_names(site, clusters, report);
         }
@@ -227,8 +230,9 @@ fn check_placed(mut placed: Vec<Placed<'_>>, options: &Options, report: &mut Rep
     }
 }
 
-fn check_site(site: &Site<'_>, options: &Options, report: &mut Report) {
-    config::check(site, options, report);
+fn check_site(site: &Site<'_>, options: &Options, report: &mut Report) -> Option<Overrides> {
+    let overrides = config::check(site, options, report);
     settings::check(site, report);
     secrets::check(site, report);
+    overrides
 }

@@ -177,6 +177,24 @@ fn metadata_is_for_a_filter_that_there_is() {
 }
 
 #[test]
+fn the_module_reads_what_metadata_says() {
+    let route = "              - match: { prefix: / }\n";
+    let own = |settings: &str| {
+        format!(
+            "{route}                metadata:\n                  filter_metadata:\n                    \
+             gatehouse:\n                      jwt-auth:\n                        {settings}\n"
+        )
+    };
+    check("error[config]", route, &own("scopes: [\"a b\", 5]"), "scopes");
+    check("error[config]", route, &own("providers: []"), "providers: []");
+    check("error[config]", route, &own("mode: shadowed"), "shadowed");
+    check("error[config]", route, &own("leeway: 5s"), "leeway");
+    lacks(&with(GOOD, route, &own("scopes: [read]")), ALLOW_UNSET, "config");
+    let list = own("").replace("jwt-auth:\n", "jwt-auth: [x]\n");
+    check("error[config]", route, &list, "jwt-auth: [x]");
+}
+
+#[test]
 fn a_mode_for_all_is_told_of() {
     check(
         "warning[mode-of-all]",

@@ -186,8 +186,7 @@ impl<S: DeserializeOwned> Layers<S> {
             let metadata =
                 filter_metadata(bytes, self.filter).map_err(|why| Invalid::at(name, why))?;
             let Some(metadata) = metadata else { continue };
-            let fields = Fields { settings: settings_fields::<S>(), own: &[] };
-            fields.check(&metadata, name)?;
+            check_override::<S>(&metadata, name)?;
             place = name;
             written.get_or_insert_with(|| self.written_of(key.rule)).extend(metadata);
         }
@@ -195,6 +194,18 @@ impl<S: DeserializeOwned> Layers<S> {
             None => Ok(self.of_rule(key.rule)),
             Some(written) => scope(written).map(Rc::new).map_err(|error| error.within(place)),
         }
+    }
+
+    /// Whether what metadata says for the filter can be laid over what the configuration says.
+    pub fn check_override(&self, metadata: &Map<String, Value>) -> Result<(), Invalid> {
+        check_override::<S>(metadata, "")?;
+        let rules = self.rules.iter().map(|rule| &rule.written);
+        for below in std::iter::once(&self.written).chain(rules) {
+            let mut written = below.clone();
+            written.extend(metadata.clone());
+            scope::<S>(written)?;
+        }
+        Ok(())
     }
 
     fn written_of(&self, rule: Option<usize>) -> Map<String, Value> {
@@ -215,10 +226,18 @@ impl Fields<'_> {
             self.settings.contains(&name.as_str()) || self.own.contains(&name.as_str())
         };
         let Some(unknown) = object.keys().find(|name| !known(name)) else { return Ok(()) };
-        let names = [self.settings.as_slice(), self.own].concat();
+        let own = self.own.iter().copied().filter(|name| !self.settings.contains(name));
+        let names: Vec<&str> = self.settings.iter().copied().chain(own).collect();
         let message = format!("unknown field; known are {}", names.join(", "));
         Err(Invalid::at(unknown.as_str(), message).within(place))
     }
+}
+
+fn check_override<S: DeserializeOwned>(
+    metadata: &Map<String, Value>,
+    place: &str,
+) -> Result<(), Invalid> {
+    Fields { settings: settings_fields::<S>(), own: &[] }.check(metadata, place)
 }
 
 fn settings_fields<S: DeserializeOwned>() -> Vec<&'static str> {

@@ -294,6 +294,24 @@ fn a_symmetric_algorithm_is_never_checked_with_a_public_key() {
     }
 }
 
+/// Whoever has the secret can make a signature whose `R` is the neutral point; the equation of RFC
+/// 8032, 5.1.7 holds for it, and libraries disagree on it.
+#[test]
+fn an_eddsa_signature_with_a_point_of_small_order_is_bad() {
+    use curve25519_dalek::{EdwardsPoint, Scalar};
+    let secret = Scalar::from(42_u8);
+    let public = EdwardsPoint::mul_base(&secret).compress();
+    let neutral = [&[1][..], &[0; 31]].concat();
+    let hash = sha2::Sha512::new().chain_update(&neutral).chain_update(public.as_bytes());
+    let signed = Scalar::from_hash(hash.chain_update(b"text")) * secret;
+    let signature = [&neutral[..], signed.as_bytes()].concat();
+    let lenient = ed25519_dalek::VerifyingKey::from_bytes(public.as_bytes()).unwrap();
+    let parsed = ed25519_dalek::Signature::from_slice(&signature).unwrap();
+    assert!(lenient.verify(b"text", &parsed).is_ok(), "it is not the signature that is meant");
+    let key = key(&json!({"kty": "OKP", "crv": "Ed25519", "x": b64(public.as_bytes())}));
+    assert!(!verify(&key, Algorithm::EdDSA, b"text", &signature));
+}
+
 #[test]
 fn an_algorithm_is_checked_with_keys_of_its_kind_alone() {
     let (rsa, p256) = (of_rsa(), of_p256());
