@@ -181,14 +181,16 @@ fn a_browser_comes_back_to_this_origin_whatever_it_asked_for() {
         b"/?rd=https://evil.example&redirect_uri=https://evil.example",
         b"/\xff\xfe",
     ];
+    let mut refused = 0;
     for target in targets {
         let shown = String::from_utf8_lossy(target).into_owned();
         let mut browser = Browser::default();
         let request = Request::bare("GET", target).header("host", "evil.example");
         let begun =
             browser.send(envoy.address(), request.header("x-forwarded-host", "evil.example"));
-        // Envoy refuses some by itself.
-        if begun.status == 400 {
+        // Envoy refuses some by itself; one of several readings may be that of a program.
+        if matches!(begun.status, 400 | 401) {
+            refused += 1;
             continue;
         }
         assert_eq!(begun.status, 303, "{shown}: {begun}");
@@ -205,6 +207,7 @@ fn a_browser_comes_back_to_this_origin_whatever_it_asked_for() {
         );
         assert_eq!(back.header("a"), None);
     }
+    assert!(refused <= 4, "{refused}");
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub struct Setup {
     routes: Vec<Value>,
     virtual_host: Value,
     connection_manager: Value,
+    transport_socket: Value,
     log_fields: Value,
     workers: u32,
     may_fail: bool,
@@ -30,6 +31,7 @@ impl Default for Setup {
             routes: Vec::new(),
             virtual_host: json!({}),
             connection_manager: json!({}),
+            transport_socket: Value::Null,
             log_fields: json!({}),
             workers: 2,
             may_fail: false,
@@ -118,6 +120,22 @@ impl Setup {
         self
     }
 
+    /// TLS for clients, with this certificate and key in PEM.
+    #[must_use]
+    pub fn tls(mut self, certificate: &str, key: &str) -> Self {
+        self.transport_socket = json!({
+            "name": "tls",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+                "common_tls_context": {"tls_certificates": [{
+                    "certificate_chain": {"inline_string": certificate},
+                    "private_key": {"inline_string": key},
+                }]},
+            },
+        });
+        self
+    }
+
     /// CONNECT is allowed, and goes on to the upstream as it is.
     #[must_use]
     pub fn connect(self) -> Self {
@@ -168,16 +186,17 @@ impl Setup {
     }
 
     fn bootstrap(&self) -> Value {
+        let mut chain = json!({"filters": [{"name": "http", "typed_config": self.http()}]});
+        if !self.transport_socket.is_null() {
+            chain["transport_socket"] = self.transport_socket.clone();
+        }
         json!({
             "admin": {"address": socket(SocketAddr::from(([127, 0, 0, 1], 0)))},
             "static_resources": {
                 "listeners": [{
                     "name": "main",
                     "address": socket(SocketAddr::from(([127, 0, 0, 1], 0))),
-                    "filter_chains": [{"filters": [{
-                        "name": "http",
-                        "typed_config": self.http(),
-                    }]}],
+                    "filter_chains": [chain],
                 }],
                 "clusters": self.clusters,
             },
