@@ -14,4 +14,5 @@ mod basic_auth;
 mod health_shortcut;
 mod host_itself;
 mod jwt_auth;
+mod oauth2_login;
 mod shape;

@@ -31,9 +31,13 @@ impl OAuth2Login {
         let site = first("sec-fetch-site");
         match request.method() {
             b"POST" => {
-                let is_foreign = first("origin")
-                    .is_some_and(|origin| origin != self.origin.as_str().as_bytes())
-                    || site.is_some_and(|site| site != b"same-origin");
+                // A page with `referrer-policy: no-referrer` has `Origin: null` sent, its own forms too
+                // (Fetch, 3.1), so that what the browser says of the site comes first.
+                let is_foreign = match (site, first("origin")) {
+                    (Some(site), _) => site != b"same-origin",
+                    (None, Some(origin)) => origin != self.origin.as_str().as_bytes(),
+                    (None, None) => false,
+                };
                 if is_foreign {
                     return Flow::Refuse(Refusal::forbidden("logout_of_another_origin"));
                 }

@@ -3,7 +3,8 @@
 //! 1. What is not ours is escaped, wherever it stands ([`escape`]).
 //! 2. A page runs nothing, loads nothing and stands in no frame: `content-security-policy`.
 //! 3. Nobody keeps either, and neither says where the browser came from: `cache-control: no-store`,
-//!    `referrer-policy: no-referrer`.
+//!    `referrer-policy: no-referrer`; `same-origin` where there is a form, for without it browsers
+//!    send the form with `Origin: null` (Fetch, 3.1).
 //! 4. A browser is sent on by 303, so that a form is never sent on with it (RFC 9700, 4.12).
 
 use std::fmt::Write as _;
@@ -34,7 +35,8 @@ impl Page {
         headers.push(("content-type", "text/html; charset=utf-8".into()));
         headers.push(("content-security-policy", self.policy()));
         headers.push(("x-content-type-options", "nosniff".into()));
-        headers.extend(kept_by_nobody());
+        let referrer = if self.form.is_some() { "same-origin" } else { "no-referrer" };
+        headers.extend(kept_by_nobody(referrer));
         let details = format!("gatehouse.{filter}.{}", self.reason);
         Reply {
             status: self.status,
@@ -84,13 +86,13 @@ pub fn redirect(
     mut headers: Vec<(&'static str, String)>,
 ) -> Reply {
     headers.push(("location", location));
-    headers.extend(kept_by_nobody());
+    headers.extend(kept_by_nobody("no-referrer"));
     let details = format!("gatehouse.{filter}.{reason}");
     Reply { status: 303, details, headers, body: Vec::new(), grpc_status: None }
 }
 
-fn kept_by_nobody() -> [(&'static str, String); 2] {
-    [("cache-control", "no-store".into()), ("referrer-policy", "no-referrer".into())]
+fn kept_by_nobody(referrer: &str) -> [(&'static str, String); 2] {
+    [("cache-control", "no-store".into()), ("referrer-policy", referrer.into())]
 }
 
 /// `text` where HTML stands: in an element, or in an attribute between quotes.

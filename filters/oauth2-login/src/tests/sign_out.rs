@@ -22,6 +22,7 @@ impl World {
 fn who_signs_out_is_signed_out_here_and_at_the_provider() {
     for (method, more) in [
         ("POST", &[("origin", "https://app.example"), ("sec-fetch-site", "same-origin")][..]),
+        ("POST", &[("origin", "null"), ("sec-fetch-site", "same-origin")]),
         ("POST", &[]),
         ("GET", &[("sec-fetch-site", "same-origin")]),
         ("GET", &[("sec-fetch-site", "none")]),
