@@ -43,8 +43,17 @@ pub fn strip_cookies(request: &Request<'_>, ours: impl Fn(&[u8]) -> bool, effect
     cookie::strip(request.headers(), ours, effects);
 }
 
-/// The parameters of a query, decoded, in the order received; `None` for a value with a broken escape.
-pub fn parameters<'r>(request: &'r Request<'_>) -> Vec<(Cow<'r, [u8]>, Option<Cow<'r, [u8]>>)> {
+/// A parameter of a query, decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryParameter<'r> {
+    /// Its name; as it is, where an escape is broken.
+    pub name: Cow<'r, [u8]>,
+    /// Its value; `None` where an escape is broken.
+    pub value: Option<Cow<'r, [u8]>>,
+}
+
+/// The parameters of a request's query, in the order received.
+pub fn parameters<'r>(request: &'r Request<'_>) -> Vec<QueryParameter<'r>> {
     query::all(request.headers())
 }
 

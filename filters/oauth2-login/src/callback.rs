@@ -7,7 +7,7 @@ use shared::effects::Effects;
 use shared::filter::{Answer, Flow};
 use shared::jose::{Claims, IdToken};
 use shared::reply::{Refusal, redirect};
-use shared::sources::parameters;
+use shared::sources::{QueryParameter, parameters};
 use shared::view::Request;
 use subtle::ConstantTimeEq;
 
@@ -43,7 +43,7 @@ impl<'r> Returned<'r> {
     /// `None` where one comes twice (RFC 6749, 3.1), or cannot be decoded.
     fn read(request: &'r Request<'_>) -> Option<Self> {
         let mut returned = Self::default();
-        for (name, value) in parameters(request) {
+        for QueryParameter { name, value } in parameters(request) {
             let place = match &*name {
                 b"state" => &mut returned.state,
                 b"code" => &mut returned.code,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use super::Found;
+use super::{Found, QueryParameter};
 use crate::effects::Effects;
 use crate::headers::Headers;
 
@@ -15,12 +15,14 @@ pub(super) fn find<'r>(headers: &'r Headers, name: &[u8]) -> Found<'r> {
         .fold(Found::Nothing, Found::and)
 }
 
-/// Name and value of every parameter; no value where an escape is broken.
-pub(super) fn all(headers: &Headers) -> Vec<(Cow<'_, [u8]>, Option<Cow<'_, [u8]>>)> {
+/// Every parameter, decoded.
+pub(super) fn all(headers: &Headers) -> Vec<QueryParameter<'_>> {
     let parameters = Target::of(headers).into_iter().flat_map(|target| {
         target.query.split(|byte| *byte == b'&').filter(|part| !part.is_empty()).map(Parameter)
     });
-    parameters.map(|parameter| (parameter.name(), parameter.value())).collect()
+    parameters
+        .map(|parameter| QueryParameter { name: parameter.name(), value: parameter.value() })
+        .collect()
 }
 
 /// Cuts the parameters that are `ours` by name.

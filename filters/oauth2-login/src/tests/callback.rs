@@ -164,7 +164,7 @@ fn the_token_endpoint_may_say_no() {
 
 #[test]
 fn an_id_token_that_is_not_of_this_sign_in_is_none() {
-    let hash = b64(&[0; 16]);
+    let hash = b64([0; 16]);
     for (claims, tokens, reason) in [
         (json!({"nonce": "other"}), json!({}), "id_token_nonce"),
         (json!({"nonce": null}), json!({}), "id_token_nonce"),

@@ -37,6 +37,14 @@ fn mistakes_are_named() {
         (json!({"logout": {"path": "/out", "return_to": "//evil.example"}}), "logout.return_to: "),
         (json!({"external_url": "http://app.example"}), "external_url: "),
         (json!({"external_url": "https://app.example/app"}), "external_url: "),
+    ] {
+        wrong(&others, message);
+    }
+}
+
+#[test]
+fn mistakes_of_sessions_and_of_what_is_sent_on_are_named() {
+    for (others, message) in [
         (json!({"session": {"keys": []}}), "session.keys: "),
         (json!({"session": {"keys": ["short"]}}), "session.keys[0]: has 5 bytes"),
         (json!({"session": {"keys": [KEY, "a".repeat(40)]}}), "session.keys[1]: repeats itself"),

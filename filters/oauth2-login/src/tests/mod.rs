@@ -1,6 +1,8 @@
 //! The rules, one by one. A browser that keeps cookies, and a provider that answers as it is told.
 //! Tokens are signed by `jsonwebtoken`'s own cryptography.
 
+#![allow(clippy::arithmetic_side_effects, clippy::string_slice, reason = "test code")]
+
 mod callback;
 mod configuration;
 mod renewal;
