@@ -22,7 +22,8 @@ fn a_cookie_is_what_browsers_ask_of_it_and_tells_nothing() {
         assert!(!cookie.to_ascii_lowercase().contains("domain="), "{cookie}");
         let value =
             cookie.split(['=', ';']).nth(1).unwrap().trim_start_matches(|c| "12345.".contains(c));
-        let decoded = URL_SAFE_NO_PAD.decode(&value[..value.len() / 4 * 4]).unwrap_or_default();
+        let decoded =
+            URL_SAFE_NO_PAD.decode(&value.as_bytes()[..value.len() / 4 * 4]).unwrap_or_default();
         let texts = format!("{cookie} {}", String::from_utf8_lossy(&decoded));
         for secret in ["accessppp", "refresh-", "alice", "secret-path", "eyJ"] {
             assert!(!texts.contains(secret), "{secret}: {texts}");
@@ -44,8 +45,8 @@ fn a_cookie_that_is_not_ours_is_no_session() {
     for forged in [
         named(""),
         named("1."),
-        named(&good[..good.len() - 1]),
-        named(&good[..good.len() / 2]),
+        named(good.strip_suffix(|_| true).unwrap()),
+        named(good.split_at(good.len() / 2).0),
         named(&format!("{good}A")),
         named(&good.replacen('.', ".A", 1)),
         named(&good.replacen('1', "2", 1)),
