@@ -3,7 +3,7 @@
 use std::process::{Command, Output, Stdio};
 
 /// What it shows: each step's title and the statuses of its answers.
-const SHOWN: [(&str, &[u16]); 25] = [
+const SHOWN: [(&str, &[u16]); 26] = [
     ("1. Liveness", &[200]),
     ("2. Readiness and dependencies", &[200, 200]),
     ("3. The same in XML", &[200]),
@@ -27,8 +27,9 @@ const SHOWN: [(&str, &[u16]); 25] = [
     ("21. A method asks for a token", &[401, 200]),
     ("22. A method is open", &[200, 200]),
     ("23. What is not offered", &[404, 404, 400, 400]),
-    ("24. Too many wrong passwords", &[401, 401, 401, 429, 429, 200]),
-    ("25. What was counted", &[]),
+    ("24. A browser signs in", &[401, 303, 303, 200, 303]),
+    ("25. Too many wrong passwords", &[401, 401, 401, 429, 429, 200]),
+    ("26. What was counted", &[]),
 ];
 
 fn run() -> Output {

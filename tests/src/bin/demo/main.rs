@@ -11,6 +11,7 @@
 
 mod ask;
 mod guide;
+mod login;
 mod steps;
 mod tokens;
 mod world;

@@ -6,13 +6,14 @@ use tests::upstream::Received;
 
 use crate::ask::Ask;
 use crate::guide;
+use crate::login;
 use crate::tokens;
 use crate::world::{FAILURES, INTERVAL, Outcome, WINDOW, World, must};
 
 type Step = fn(&World) -> Outcome;
 
 /// All of them. Later ones stand on earlier ones: the last counts what came before it.
-pub(crate) const STEPS: [(&str, Step); 25] = [
+pub(crate) const STEPS: [(&str, Step); 26] = [
     ("Liveness", liveness),
     ("Readiness and dependencies", readiness),
     ("The same in XML", xml),
@@ -37,6 +38,7 @@ pub(crate) const STEPS: [(&str, Step); 25] = [
     ("A method asks for a token", guide::token_for_a_method),
     ("A method is open", guide::open_method),
     ("What is not offered", guide::not_offered),
+    ("A browser signs in", login::sign_in),
     ("Too many wrong passwords", too_many),
     ("What was counted", counted),
 ];
