@@ -67,6 +67,13 @@ impl<'de, const DEFAULT: usize> Deserialize<'de> for Entries<DEFAULT> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint(u128);
 
+impl Fingerprint {
+    /// It as bytes, for caches elsewhere that are under the same secret.
+    pub const fn bytes(&self) -> [u8; 16] {
+        self.0.to_le_bytes()
+    }
+}
+
 impl Hash for Fingerprint {
     /// It is a hash already, and a secret one.
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -87,7 +94,7 @@ impl<T: Clone> Verified<T> {
         Self::new(secret, config.entries.0, config.ttl.duration())
     }
 
-    /// An empty cache.
+    /// An empty cache of at most `entries`, each good for `ttl`.
     pub fn new(secret: [u8; 16], entries: NonZeroUsize, ttl: Duration) -> Self {
         Self { secret, ttl, entries: LruCache::with_hasher(entries, Spread::default()) }
     }

@@ -5,10 +5,12 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
     reason = "test code"
 )]
 
 mod access_policy;
+mod any_order;
 mod api_key_auth;
 mod basic_auth;
 mod health_shortcut;
@@ -16,3 +18,4 @@ mod host_itself;
 mod jwt_auth;
 mod oauth2_login;
 mod shape;
+mod token_introspection;

@@ -3,7 +3,7 @@
 use std::process::{Command, Output, Stdio};
 
 /// What it shows: each step's title and the statuses of its answers.
-const SHOWN: [(&str, &[u16]); 26] = [
+const SHOWN: [(&str, &[u16]); 27] = [
     ("1. Liveness", &[200]),
     ("2. Readiness and dependencies", &[200, 200]),
     ("3. The same in XML", &[200]),
@@ -21,15 +21,16 @@ const SHOWN: [(&str, &[u16]); 26] = [
     ("15. A token", &[200]),
     ("16. Tokens that are not good", &[401, 401, 401]),
     ("17. A token for something else", &[403]),
-    ("18. The database goes down", &[200, 503, 503, 200, 200, 200]),
-    ("19. The provider of the tokens has a new key", &[200, 200, 200]),
-    ("20. A policy: the service asks for a key", &[401, 401, 200]),
-    ("21. A method asks for a token", &[401, 200]),
-    ("22. A method is open", &[200, 200]),
-    ("23. What is not offered", &[404, 404, 400, 400]),
-    ("24. A browser signs in", &[401, 303, 303, 200, 303]),
-    ("25. Too many wrong passwords", &[401, 401, 401, 429, 429, 200]),
-    ("26. What was counted", &[]),
+    ("18. An opaque token", &[200, 200, 401]),
+    ("19. The database goes down", &[200, 503, 503, 200, 200, 200]),
+    ("20. The provider of the tokens has a new key", &[200, 200, 200]),
+    ("21. A policy: the service asks for a key", &[401, 401, 200]),
+    ("22. A method asks for a token", &[401, 200]),
+    ("23. A method is open", &[200, 200]),
+    ("24. What is not offered", &[404, 404, 400, 400]),
+    ("25. A browser signs in", &[401, 303, 303, 200, 303]),
+    ("26. Too many wrong passwords", &[401, 401, 401, 429, 429, 200]),
+    ("27. What was counted", &[]),
 ];
 
 fn run() -> Output {

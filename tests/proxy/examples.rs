@@ -178,6 +178,27 @@ fn the_bootstrap_of_oauth2_login_runs() {
 }
 
 #[test]
+fn the_bootstrap_of_token_introspection_runs() {
+    let upstream = Upstream::start();
+    let envoy = start("token-introspection", &upstream);
+    let with = |method: &str| {
+        let request = Request::new(method, "/").header("authorization", "Bearer anything");
+        request.send(envoy.address()).status
+    };
+    assert_eq!(Request::get("/").send(envoy.address()).status, 401);
+    assert_eq!(with("GET"), 200);
+    let got = upstream.last();
+    for (name, value) in
+        [("x-auth-subject", "alice"), ("x-auth-scopes", "api:read"), ("x-tenant", "7")]
+    {
+        assert_eq!(got.header(name).as_deref(), Some(value), "{name}");
+    }
+    assert_eq!(with("POST"), 403);
+    assert_eq!(Request::get("/public/x").send(envoy.address()).status, 200);
+    assert_eq!(upstream.count(), 2);
+}
+
+#[test]
 fn our_counters_become_labels() {
     let upstream = Upstream::start();
     let envoy = start("basic-auth", &upstream);

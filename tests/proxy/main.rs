@@ -25,4 +25,5 @@ mod jwt_auth;
 mod jwt_differential;
 mod oauth2_login;
 mod rendered;
+mod token_introspection;
 mod waiting;

@@ -20,5 +20,6 @@ pub mod envoy;
 #[cfg(feature = "host")]
 pub mod host;
 pub mod modules;
+pub mod provider;
 pub mod tokens;
 pub mod upstream;

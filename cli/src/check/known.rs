@@ -12,6 +12,7 @@ use shared::driver::Instance;
 use shared::filter::{Birth, Plugin};
 use shared::time::Timestamp;
 use shared::view::NoHost;
+use token_introspection::TokenIntrospection;
 
 /// A filter.
 pub(super) struct Known {
@@ -52,7 +53,7 @@ static KNOWN: [Known; 10] = [
     built::<BasicAuth>(Role::Authenticator),
     built::<JwtAuth>(Role::Authenticator),
     built::<OAuth2Login>(Role::Authenticator),
-    planned("token-introspection", Role::Authenticator),
+    built::<TokenIntrospection>(Role::Authenticator),
     built::<AccessPolicy>(Role::Policy),
     planned("rate-limit", Role::Limit),
     built::<HealthShortcut>(Role::Other),
@@ -108,9 +109,10 @@ fn stem(module: &str) -> &str {
     name.strip_suffix(".wasm").unwrap_or(name)
 }
 
-/// The names of the filters whose configurations can be checked.
+/// The names of the filters whose configurations can be checked, and of a chain of them.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    KNOWN.iter().filter(|known| known.check.is_some()).map(|known| known.name)
+    let filters = KNOWN.iter().filter(|known| known.check.is_some()).map(|known| known.name);
+    filters.chain([shared::chain::NAME])
 }
 
 #[cfg(test)]

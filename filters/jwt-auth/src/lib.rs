@@ -32,13 +32,13 @@ use shared::config::{Invalid, Layers, Mode, Scope};
 use shared::effects::Effects;
 use shared::filter::{Answer, Background, Birth, Filter, Flow, Plugin};
 use shared::identity::{Finding, HeaderName, IdentityHeaders, conclude};
-use shared::jose::{Asked, Crypto, Fetch, Key, KeySet, Lookup, Step, Token};
+use shared::jose::{Asked, Crypto, Fetch, Key, KeySet, Lookup, Step, Token, check_scopes};
 use shared::sources::{Found, Sources};
 use shared::view::Request;
 
 use config::CryptoConfig;
 pub use config::{Config, Settings};
-use provider::{Checked, Provider, check_scopes};
+use provider::{Checked, Provider};
 use refusal::No;
 
 /// The plugin: its providers, and the tokens that it remembers.

@@ -1,15 +1,14 @@
 //! A provider of tokens: what is expected of them, and what becomes of their claims.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde_json::Value;
-use shared::config::{Invalid, NonEmpty, Period};
+use shared::config::{Invalid, Period};
 use shared::filter::Birth;
-use shared::identity::{Credential, HeaderName, Identity, IdentityHeaders};
+use shared::identity::{Credential, HeaderName, IdentityHeaders};
 use shared::jose::{
-    Algorithm, Claims, Discovery, Expected, Family, KeySet, Keyring, Place, Remote, Symmetric, Url,
+    Algorithm, Ambiguous, Claims, Discovery, Expected, Family, KeySet, Keyring, Mapped, Mapping,
+    MappingConfig, Place, Remote, Symmetric, Url, check_scopes,
 };
 use shared::sources::{Source, Sources};
 use shared::time::Timestamp;
@@ -29,15 +28,6 @@ pub(crate) struct Provider {
     mapping: Mapping,
 }
 
-/// What becomes of the claims of a good token.
-struct Mapping {
-    scopes: Vec<String>,
-    groups: String,
-    consumer: Vec<String>,
-    evidence: Vec<String>,
-    headers: Vec<(HeaderName, String)>,
-}
-
 /// A token that was found good.
 pub(crate) struct Checked {
     /// Which provider's it is.
@@ -54,21 +44,19 @@ pub(crate) struct Checked {
     pub(crate) credential: Rc<Credential>,
 }
 
-/// A claim that cannot be told the upstream without being taken for something else.
-pub(crate) struct Ambiguous;
-
 impl Provider {
     /// The provider of a configuration.
     pub(crate) fn new(config: ProviderConfig, birth: &Birth<'_>) -> Result<Self, Invalid> {
         let expected = expected(&config)?;
         let sources = config.sources.unwrap_or_else(bearer);
-        let mapping = Mapping {
-            scopes: names(config.scopes_claims, &["scope", "scp", "scopes"]),
-            groups: config.groups_claim.unwrap_or_else(|| "groups".into()),
-            consumer: names(config.consumer_claims, &["client_id", "azp"]),
-            evidence: config.claims,
-            headers: claim_headers(config.claim_headers, &sources)?,
+        let written = MappingConfig {
+            scopes_claims: config.scopes_claims,
+            groups_claim: config.groups_claim,
+            consumer_claims: config.consumer_claims,
+            claims: config.claims,
+            claim_headers: config.claim_headers,
         };
+        let mapping = Mapping::new(written, &sources)?;
         check_scopes(&config.scopes)?;
         let keyring = match (config.jwks, config.discovery) {
             (Some(jwks), None) => {
@@ -103,7 +91,7 @@ impl Provider {
 
     /// The headers that tell the upstream of claims.
     pub(crate) fn claim_headers(&self) -> impl Iterator<Item = &HeaderName> {
-        self.mapping.headers.iter().map(|(name, _)| name)
+        self.mapping.headers()
     }
 
     /// What a good token of this provider comes to.
@@ -115,86 +103,14 @@ impl Provider {
         claims: Claims,
         headers: &IdentityHeaders,
     ) -> Result<Checked, Ambiguous> {
-        let mapping = &self.mapping;
-        let scopes: Vec<_> = mapping.scopes.iter().flat_map(|path| claims.words(path)).collect();
-        let groups = claims.list(&mapping.groups);
-        let consumer = mapping.consumer.iter().find_map(|path| claims.text(path));
-        let subject = claims.text("sub").or(consumer).unwrap_or_default();
-        // What goes into a list must not be two entries of it.
-        let is_one_scope = |scope: &String| is_plain(scope) && !scope.contains(' ');
-        let is_one_group = |group: &String| is_plain(group) && !group.contains(',');
-        let fits = scopes.iter().all(is_one_scope)
-            && groups.iter().all(is_one_group)
-            && consumer.is_none_or(is_plain)
-            && is_plain(subject);
-        if !fits {
-            return Err(Ambiguous);
-        }
-        let mut more: Vec<(Rc<str>, String)> = Vec::new();
-        for (name, path) in &mapping.headers {
-            if let Some(text) = claims.find(path).and_then(header_text) {
-                if !is_plain(&text) {
-                    return Err(Ambiguous);
-                }
-                more.push((name.shared(), text));
-            }
-        }
-        let evidence = mapping.evidence.iter();
-        let evidence = evidence.filter_map(|path| Some((path.clone(), claims.find(path)?.clone())));
-        let identity = Identity {
-            scheme: "jwt",
-            subject: subject.to_owned(),
-            consumer: consumer.map(str::to_owned),
-            scopes: scopes.clone(),
-            groups,
-            expires,
-            claims: evidence.collect(),
-        };
-        let credential = Credential::with_headers(JwtAuth::NAME, identity, headers, more);
-        Ok(Checked {
-            provider,
-            generation,
-            expires,
-            scopes,
-            claims,
-            credential: Rc::new(credential),
-        })
+        let by = (JwtAuth::NAME, "jwt");
+        let Mapped { scopes, credential } = self.mapping.apply(by, &claims, expires, headers)?;
+        Ok(Checked { provider, generation, expires, scopes, claims, credential })
     }
-}
-
-/// A claim as a header: a text as it is; a number or truth value as in JSON; a list of those with
-/// commas between, if none has one; anything else as JSON. Nothing for `null`.
-fn header_text(claim: &Value) -> Option<String> {
-    let scalar = |value: &Value| match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
-        _ => None,
-    };
-    match claim {
-        Value::Null => None,
-        Value::Array(list) => {
-            let texts: Option<Vec<_>> = list.iter().map(scalar).collect();
-            let texts = texts.filter(|texts| texts.iter().all(|text| !text.contains(',')));
-            Some(texts.map_or_else(|| claim.to_string(), |texts| texts.join(",")))
-        }
-        _ => scalar(claim).or_else(|| Some(claim.to_string())),
-    }
-}
-
-/// Whether a text is still the same when it has been a header.
-fn is_plain(text: &str) -> bool {
-    !text.contains(char::is_control) && text.trim() == text
 }
 
 fn bearer() -> Sources {
     Sources::new(vec![Source::authorization("Bearer")])
-}
-
-fn names(configured: Option<NonEmpty<String>>, default: &[&str]) -> Vec<String> {
-    configured.map_or_else(
-        || default.iter().map(|name| (*name).to_owned()).collect(),
-        |names| names.into_iter().collect(),
-    )
 }
 
 fn expected(config: &ProviderConfig) -> Result<Expected, Invalid> {
@@ -225,56 +141,6 @@ fn expected(config: &ProviderConfig) -> Result<Expected, Invalid> {
         required: required.map(|(path, values)| (path.clone(), values.to_vec())).collect(),
         revoked: config.revoked.iter().cloned().collect(),
     })
-}
-
-/// RFC 6749, 3.3: so that a list of scopes can be quoted.
-pub(crate) fn check_scopes(scopes: &[String]) -> Result<(), Invalid> {
-    let is_scope = |byte: u8| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~');
-    let wrong = |scope: &String| scope.is_empty() || !scope.bytes().all(is_scope);
-    match scopes.iter().position(wrong) {
-        Some(index) => Err(Invalid::at(
-            format!("scopes[{index}]"),
-            "a scope is printable ASCII without space, quote and backslash",
-        )),
-        None => Ok(()),
-    }
-}
-
-/// Headers that mean something to proxies, or carry what clients send.
-const NOT_FOR_CLAIMS: [&str; 11] = [
-    "authorization",
-    "connection",
-    "content-length",
-    "cookie",
-    "expect",
-    "host",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-fn claim_headers(
-    configured: BTreeMap<String, String>,
-    sources: &Sources,
-) -> Result<Vec<(HeaderName, String)>, Invalid> {
-    let mut headers: Vec<(HeaderName, String)> = Vec::new();
-    for (name, path) in configured {
-        let wrong = |why: String| Invalid::at(format!("claim_headers.{name}"), why);
-        let header = HeaderName::try_from(name.as_str()).map_err(wrong)?;
-        if NOT_FOR_CLAIMS.contains(&&*header.shared()) || sources.has_header(&header.shared()) {
-            return Err(wrong("is a header that claims may not be put in".into()));
-        }
-        if path.is_empty() {
-            return Err(wrong("names no claim".into()));
-        }
-        if headers.iter().any(|(known, _)| *known == header) {
-            return Err(wrong("comes twice".into()));
-        }
-        headers.push((header, path));
-    }
-    Ok(headers)
 }
 
 fn keys(

@@ -88,17 +88,19 @@ impl OAuth2Login {
         }
         let text = self.seal.open(Kind::Session, sealed)?;
         let session: Session = serde_json::from_slice(&text).ok()?;
-        let credential = Rc::new(self.credential(&session).ok()?);
+        let credential = self.credential(&session).ok()?;
         let opened = Rc::new(Opened { session, credential });
         self.opened.remember(fingerprint, Rc::clone(&opened), now);
         Some(opened)
     }
 
     /// How others learn of a session.
-    pub(crate) fn credential(&self, session: &Session) -> Result<Credential, Ambiguous> {
+    pub(crate) fn credential(&self, session: &Session) -> Result<Rc<Credential>, Ambiguous> {
         let end = Timestamp::from_secs(self.lasting.end(session));
         let claims = Claims::new(session.claims.clone());
-        self.mapping.credential((NAME, "oauth2"), &claims, Some(end), &self.identity_headers)
+        let mapped =
+            self.mapping.apply((NAME, "oauth2"), &claims, Some(end), &self.identity_headers)?;
+        Ok(mapped.credential)
     }
 
     /// How many seconds a session may still last.

@@ -227,7 +227,7 @@ impl<P: Plugin> Stage<P> {
             headers.push((name, value(input)?));
         }
         let (run, mut outcome) = self.bench.begin(&headers);
-        self.calls.extend(outcome.effects.take_calls().into_iter().map(|(id, _)| id));
+        self.calls.extend(outcome.effects.take_calls().into_iter().map(|(ticket, _)| ticket.id));
         if matches!(outcome.step, Step::Hold) && self.held.len() < 64 {
             self.held.push(run);
         }
@@ -241,7 +241,7 @@ impl<P: Plugin> Stage<P> {
         let index = input.choose_index(self.held.len())?;
         let mut run = self.held.swap_remove(index);
         let mut outcome = self.bench.news(&mut run);
-        self.calls.extend(outcome.effects.take_calls().into_iter().map(|(id, _)| id));
+        self.calls.extend(outcome.effects.take_calls().into_iter().map(|(ticket, _)| ticket.id));
         if matches!(outcome.step, Step::Hold) {
             self.held.push(run);
         }

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use super::Invalid;
 
-/// Parses JSON text; white space alone is `null`.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Value, Invalid> {
+/// Parses JSON text; white space alone is `null`. A member that comes twice is an error.
+pub fn parse(bytes: &[u8]) -> Result<Value, Invalid> {
     if bytes.trim_ascii().is_empty() {
         return Ok(Value::Null);
     }

@@ -22,6 +22,7 @@ use serde_json::{Map, Value};
 
 pub use environment::Environment;
 pub use fields::field_names;
+pub use json::parse as parse_json;
 pub use layers::{Layers, Mode, Scope};
 pub use structs::filter_metadata;
 pub use values::{AllOr, Leeway, Names, NonEmpty, Period, Secret, Size};

@@ -156,11 +156,19 @@ impl Expected {
         token: &Token<'_>,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, Unexpected> {
-        let claims = &token.claims;
         self.check_kind(token.kind.as_deref())?;
-        if claims.text("iss") != Some(&self.issuer) {
+        if token.claims.text("iss") != Some(&self.issuer) {
             return Err(Unexpected::Issuer);
         }
+        self.check_claims(&token.claims, now)
+    }
+
+    /// The same of claims alone, whoever said them: all but the issuer and the type.
+    pub fn check_claims(
+        &self,
+        claims: &Claims,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, Unexpected> {
         // RFC 7519, 4.1.2: a subject is a text.
         if claims.0.get("sub").is_some_and(|subject| !subject.is_string()) {
             return Err(Unexpected::Claim);

@@ -43,6 +43,15 @@ pub struct MappingConfig {
     pub claim_headers: BTreeMap<String, String>,
 }
 
+/// What the claims of a token came to.
+#[derive(Clone, Debug)]
+pub struct Mapped {
+    /// What it is good for.
+    pub scopes: Vec<String>,
+    /// How the others learn of it.
+    pub credential: Rc<Credential>,
+}
+
 /// A claim that cannot be told the upstream without being taken for something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ambiguous;
@@ -64,20 +73,15 @@ impl Mapping {
         self.headers.iter().map(|(name, _)| name)
     }
 
-    /// What a token is good for.
-    pub fn scopes(&self, claims: &Claims) -> Vec<String> {
-        self.scopes.iter().flat_map(|path| claims.words(path)).collect()
-    }
-
     /// Who sends a token with these claims, as `filter` found out by way of `scheme`.
-    pub fn credential(
+    pub fn apply(
         &self,
         (filter, scheme): (&str, &'static str),
         claims: &Claims,
         expires: Option<Timestamp>,
         headers: &IdentityHeaders,
-    ) -> Result<Credential, Ambiguous> {
-        let scopes = self.scopes(claims);
+    ) -> Result<Mapped, Ambiguous> {
+        let scopes: Vec<_> = self.scopes.iter().flat_map(|path| claims.words(path)).collect();
         let groups = claims.list(&self.groups);
         let consumer = self.consumer.iter().find_map(|path| claims.text(path));
         let subject = claims.text("sub").or(consumer).unwrap_or_default();
@@ -98,12 +102,13 @@ impl Mapping {
             scheme,
             subject: subject.to_owned(),
             consumer: consumer.map(str::to_owned),
-            scopes,
+            scopes: scopes.clone(),
             groups,
             expires,
             claims: evidence.collect(),
         };
-        Ok(Credential::with_headers(filter, identity, headers, more))
+        let credential = Rc::new(Credential::with_headers(filter, identity, headers, more));
+        Ok(Mapped { scopes, credential })
     }
 
     fn texts(&self, claims: &Claims) -> Result<Vec<(Rc<str>, String)>, Ambiguous> {

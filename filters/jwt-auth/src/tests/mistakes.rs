@@ -319,7 +319,7 @@ fn mistakes_in_the_settings_are_named() {
     refuse(
         &with(json!({"provider": []})),
         "provider: unknown field; known are mode, errors, realm, verdict, providers, scopes, \
-         required_claims, forward_credentials, providers, verified_cache, crypto, identity_headers",
+         required_claims, forward_credentials, verified_cache, crypto, identity_headers",
     );
 }
 

@@ -207,7 +207,7 @@ fn a_key_that_is_not_known_is_fetched() {
         assert_eq!(outcome.step, Next::Hold, "{}", outcome.line());
         let calls = outcome.effects.take_calls();
         assert_eq!(world.news(&mut run).step, Next::Hold);
-        let next = world.answer(calls[0].0, 200, &document().to_string());
+        let next = world.answer(calls[0].0.id, 200, &document().to_string());
         world.answer(next[0].0, 200, &key_set(keys));
         assert_eq!(world.news(&mut run).reply().unwrap().status, status);
     }

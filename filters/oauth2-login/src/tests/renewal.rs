@@ -3,7 +3,8 @@
 use super::*;
 
 fn refreshes(outcome: &mut Outcome) -> Vec<(u32, Call)> {
-    outcome.effects.take_calls()
+    let calls = outcome.effects.take_calls().into_iter();
+    calls.map(|(ticket, call)| (ticket.id, call)).collect()
 }
 
 /// A session whose access token is about to end.

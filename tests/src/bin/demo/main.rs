@@ -12,6 +12,7 @@
 mod ask;
 mod guide;
 mod login;
+mod opaque;
 mod steps;
 mod tokens;
 mod world;

@@ -7,13 +7,14 @@ use tests::upstream::Received;
 use crate::ask::Ask;
 use crate::guide;
 use crate::login;
+use crate::opaque;
 use crate::tokens;
 use crate::world::{FAILURES, INTERVAL, Outcome, WINDOW, World, must};
 
 type Step = fn(&World) -> Outcome;
 
 /// All of them. Later ones stand on earlier ones: the last counts what came before it.
-pub(crate) const STEPS: [(&str, Step); 26] = [
+pub(crate) const STEPS: [(&str, Step); 27] = [
     ("Liveness", liveness),
     ("Readiness and dependencies", readiness),
     ("The same in XML", xml),
@@ -31,6 +32,7 @@ pub(crate) const STEPS: [(&str, Step); 26] = [
     ("A token", tokens::good),
     ("Tokens that are not good", tokens::bad),
     ("A token for something else", tokens::of_another_scope),
+    ("An opaque token", opaque::token),
     ("The database goes down", database_down),
     // Not right after the start: keys are not fetched more often than once in a second.
     ("The provider of the tokens has a new key", tokens::rotation),

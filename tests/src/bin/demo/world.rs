@@ -11,6 +11,7 @@ use tests::envoy::{Envoy, Setup};
 use tests::upstream::{Answer, Received, Upstream};
 
 use crate::ask::Ask;
+use crate::opaque;
 use crate::tokens;
 use crate::{guide, login};
 
@@ -50,6 +51,8 @@ pub(crate) struct World {
     issuer: Upstream,
     /// The provider that browsers sign in to.
     _provider: Upstream,
+    /// The provider of opaque tokens.
+    pub(crate) introspection: Upstream,
     colour: bool,
 }
 
@@ -57,6 +60,7 @@ impl World {
     pub(crate) fn start(colour: bool) -> Self {
         let (service, database) = (Upstream::answering(say_what_came), database());
         let issuer = tokens::issuer();
+        let introspection = opaque::provider();
         let envoy = Setup::new()
             .filter("health-shortcut", probes())
             .filter("basic-auth", users())
@@ -70,14 +74,26 @@ impl World {
                     json!({"key_values": {"ACME_KEY": "acme-demo-key"}});
             })
             .filter("jwt-auth", tokens::config())
+            .filter("token-introspection", opaque::config())
             .upstream(&service)
             .cluster("database", Some(database.address()))
             .cluster("issuer", Some(issuer.address()))
+            .cluster("introspection", Some(introspection.address()))
             .workers(2)
             .start();
         let (guide, provider) = (guide::start(&service), login::provider());
         let login = login::start(&service, &provider);
-        Self { envoy, guide, login, service, database, issuer, _provider: provider, colour }
+        Self {
+            envoy,
+            guide,
+            login,
+            service,
+            database,
+            issuer,
+            _provider: provider,
+            introspection,
+            colour,
+        }
     }
 
     pub(crate) fn addresses(&self) -> String {

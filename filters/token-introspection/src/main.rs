@@ -1,0 +1,2 @@
+//! The module: see the library.
+shared::plugin!(token_introspection::TokenIntrospection, wait);
