@@ -3,7 +3,7 @@
 //!
 //! 1. The identity and claim headers that a client sends are taken off, whatever the rule, and so are
 //!    the filter's own cookies: the upstream sees neither.
-//! 2. A session is a sealed cookie ([`seal`]), in parts where it is large ([`cookies`]). One that is
+//! 2. A session is a sealed cookie (`seal`), in parts where it is large (`cookies`). One that is
 //!    forged, foreign, cut, too old or unused for too long is none.
 //! 3. Without a session, a GET or HEAD of a browser is sent to the provider, with PKCE (S256), and a
 //!    `state` and a `nonce` that one cookie per attempt binds to the browser: tabs do not disturb each
@@ -14,7 +14,7 @@
 //!    `at_hash` and `c_hash`. What goes wrong ends in a page, and never in a redirect.
 //! 5. Browsers are sent back to a path on `external_url`, which is sealed in the attempt's cookie.
 //! 6. A session is refreshed before its access token ends, once for all requests and workers
-//!    ([`refresh`]); the new refresh token replaces the old one. A refresh that fails ends the session
+//!    (`refresh`); the new refresh token replaces the old one. A refresh that fails ends the session
 //!    no sooner than its access token ends.
 //! 7. Signing out ends the cookies, the refresh token and, at the provider, the session; a page of
 //!    another site cannot cause it.
