@@ -36,7 +36,7 @@ check: ## format, lints (native and Wasm), documentation
 	@if command -v shellcheck >/dev/null; then shellcheck -x scripts/* .ci/run; fi
 
 test: ## everything: native tests, built modules, real Envoy, the core in Node
-	@scripts/setup wasm envoy node load oracle provider deploy
+	@scripts/setup wasm envoy node load oracle provider deploy browser
 	@scripts/wasm
 	$(HOST) test $(LOCKED) --workspace
 	@# The same once more with the filters of the bundle, and in chains.
@@ -45,7 +45,7 @@ test: ## everything: native tests, built modules, real Envoy, the core in Node
 	$(WASM) test $(LOCKED) -p shared --target wasm32-unknown-unknown --lib --tests
 
 proxy: ## the tests in the real Envoy; FILTER=basic-auth: only those
-	@scripts/setup wasm envoy load oracle provider deploy
+	@scripts/setup wasm envoy load oracle provider deploy browser
 	@scripts/wasm
 	$(HOST) test $(LOCKED) -p tests --test proxy -- $(FILTER)
 

@@ -18,6 +18,8 @@ pub enum Effect {
     RemoveRequestHeader(Rc<str>),
     /// Give a header of the response this one value.
     SetResponseHeader(Rc<str>, Rc<[u8]>),
+    /// Give the response one more header, beside those of the same name.
+    AddResponseHeader(Rc<str>, Rc<[u8]>),
     /// Set filter state, for the filters behind and the access log.
     SetState(Rc<str>, Rc<[u8]>),
     /// Add one to a counter.
@@ -34,7 +36,7 @@ impl Effect {
 
     /// Whether it changes the response.
     pub(crate) const fn is_for_response(&self) -> bool {
-        matches!(self, Self::SetResponseHeader(..))
+        matches!(self, Self::SetResponseHeader(..) | Self::AddResponseHeader(..))
     }
 
     /// The header or piece of state that it writes.
@@ -44,7 +46,8 @@ impl Effect {
             | Self::RemoveRequestHeader(name)
             | Self::SetResponseHeader(name, _)
             | Self::SetState(name, _) => Some(name),
-            Self::Count(_) | Self::Measure(..) => None,
+            // One more beside the others overwrites none.
+            Self::AddResponseHeader(..) | Self::Count(_) | Self::Measure(..) => None,
         }
     }
 
@@ -125,6 +128,11 @@ impl Effects {
     /// Gives a header of the response this one value.
     pub fn set_response_header(&mut self, name: Rc<str>, value: Rc<[u8]>) {
         self.list.push(Effect::SetResponseHeader(name, value));
+    }
+
+    /// Gives the response one more header, beside those of the same name: cookies.
+    pub fn add_response_header(&mut self, name: Rc<str>, value: Rc<[u8]>) {
+        self.list.push(Effect::AddResponseHeader(name, value));
     }
 
     /// Sets filter state.
@@ -234,6 +242,9 @@ impl fmt::Display for Effects {
                 Effect::RemoveRequestHeader(name) => write!(f, "{space}-{name}"),
                 Effect::SetResponseHeader(name, value) => {
                     write!(f, "{space}<{name}: {}", text(value))
+                }
+                Effect::AddResponseHeader(name, value) => {
+                    write!(f, "{space}<+{name}: {}", text(value))
                 }
                 Effect::SetState(name, value) => write!(f, "{space}{name}={}", text(value)),
                 Effect::Count(Count { event, label: None, .. }) => write!(f, "{space}#{event}"),

@@ -16,7 +16,7 @@ use crate::headers::Headers;
 use crate::reply::{Refusal, Reply};
 use crate::store::Store;
 use crate::time::Timestamp;
-use crate::view::{Body, Exchange, Host, Request, Response};
+use crate::view::{Body, Exchange, Host, Request, Response, Unreadable};
 
 /// A filter as it was configured.
 pub trait Plugin: Sized + 'static {
@@ -276,6 +276,18 @@ impl<'a> Background<'a> {
     /// Asks for calls that a request gave rise to.
     pub fn call_all(&mut self, calls: Vec<(Ticket, Call)>) {
         self.calls.extend(calls);
+    }
+
+    /// The proxy, for what it may be asked apart from any exchange.
+    pub const fn host(&self) -> &'a dyn Host {
+        self.store.host()
+    }
+
+    /// Bytes that nobody can guess.
+    pub fn random<const N: usize>(&self) -> Result<[u8; N], Unreadable> {
+        let mut bytes = [0; N];
+        self.host().random(&mut bytes)?;
+        Ok(bytes)
     }
 
     /// The calls asked for.

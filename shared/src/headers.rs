@@ -118,8 +118,12 @@ impl Headers {
     /// Gives `name` (lower case) this one value.
     pub(crate) fn set(&mut self, name: &str, value: &[u8]) {
         self.remove(name);
-        let name = self.append(name.as_bytes());
-        let value = self.append(value);
+        self.add(name, value);
+    }
+
+    /// Gives `name` (lower case) one more value.
+    pub(crate) fn add(&mut self, name: &str, value: &[u8]) {
+        let (name, value) = (self.append(name.as_bytes()), self.append(value));
         self.entries.push(Entry { name, value });
     }
 

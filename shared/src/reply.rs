@@ -7,6 +7,9 @@
 //!    (`gatehouse.<filter>.<reason>`) and in the metric.
 //! 3. Nobody keeps a refusal: `cache-control: no-store`.
 //! 4. gRPC clients get a `grpc-status` and the short text as `grpc-message`.
+//! 5. People with browsers may get a [`Page`], or are sent elsewhere ([`redirect`]).
+
+mod page;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -17,6 +20,8 @@ use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::{Value, json};
 
 use crate::view::Request;
+
+pub use page::{Page, escape, redirect};
 
 /// The form of a refusal's body (`errors`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

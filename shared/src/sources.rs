@@ -33,6 +33,30 @@ use crate::headers::{Headers, Sole};
 use crate::identity::HeaderName;
 use crate::view::Request;
 
+/// Every cookie of a request, in the order received; those without a name are left out.
+pub fn cookies<'r>(request: &'r Request<'_>) -> impl Iterator<Item = (&'r [u8], &'r [u8])> {
+    cookie::all(request.headers())
+}
+
+/// Takes the cookies that are `ours` by name off a request that goes on.
+pub fn strip_cookies(request: &Request<'_>, ours: impl Fn(&[u8]) -> bool, effects: &mut Effects) {
+    cookie::strip(request.headers(), ours, effects);
+}
+
+/// A parameter of a query, decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryParameter<'r> {
+    /// Its name; as it is, where an escape is broken.
+    pub name: Cow<'r, [u8]>,
+    /// Its value; `None` where an escape is broken.
+    pub value: Option<Cow<'r, [u8]>>,
+}
+
+/// The parameters of a request's query, in the order received.
+pub fn parameters<'r>(request: &'r Request<'_>) -> Vec<QueryParameter<'r>> {
+    query::all(request.headers())
+}
+
 /// The longest credential that is looked at, in bytes.
 pub const MAX_CREDENTIAL: usize = 16 * 1024;
 

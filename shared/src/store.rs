@@ -60,6 +60,11 @@ impl<'a> Store<'a> {
         Self { host }
     }
 
+    /// The proxy that keeps them.
+    pub(crate) const fn host(&self) -> &'a dyn Host {
+        self.host
+    }
+
     /// The bytes of a slot; empty where nobody wrote it.
     pub fn read(&self, slot: &str) -> Result<Vec<u8>, StoreFailure> {
         self.host.shared(slot).map(|(bytes, _)| bytes).map_err(|_| StoreFailure::Unavailable)

@@ -29,6 +29,7 @@ pub struct Proxy {
     now: Cell<Timestamp>,
     races: Cell<usize>,
     fails: Cell<bool>,
+    random: Cell<u8>,
     /// What has been read of the request: `headers`, or the path of a property.
     reads: RefCell<Vec<String>>,
 }
@@ -43,6 +44,7 @@ impl Default for Proxy {
             now: Cell::new(Timestamp::from_secs(1_800_000_000)),
             races: Cell::new(0),
             fails: Cell::new(false),
+            random: Cell::new(7),
             reads: RefCell::default(),
         }
     }
@@ -88,6 +90,11 @@ impl Proxy {
         self.races.set(races);
     }
 
+    /// Sets what every random byte is; 7 unless told.
+    pub fn set_random(&self, byte: u8) {
+        self.random.set(byte);
+    }
+
     /// Lets every read fail from now on.
     pub fn fail(&self) {
         self.fails.set(true);
@@ -123,7 +130,7 @@ impl Host for Proxy {
     }
 
     fn random(&self, bytes: &mut [u8]) -> Result<(), Unreadable> {
-        bytes.fill(7);
+        bytes.fill(self.random.get());
         self.answer(())
     }
 

@@ -146,7 +146,10 @@ impl<'a> Request<'a> {
                     }
                 }
                 Effect::SetState(name, value) => self.know(&[name], Some(value.to_vec())),
-                Effect::SetResponseHeader(..) | Effect::Count(_) | Effect::Measure(..) => {}
+                Effect::SetResponseHeader(..)
+                | Effect::AddResponseHeader(..)
+                | Effect::Count(_)
+                | Effect::Measure(..) => {}
             }
         }
     }
@@ -307,11 +310,11 @@ impl<'a> Response<'a> {
     /// Shows the filters in front what one behind wants done.
     pub(crate) fn apply(&mut self, effects: &Effects) {
         for effect in effects.iter() {
-            if let Effect::SetResponseHeader(name, value) = effect {
-                self.headers();
-                if let Some(headers) = self.headers.get_mut() {
-                    headers.set(name, value);
-                }
+            self.headers();
+            match (effect, self.headers.get_mut()) {
+                (Effect::SetResponseHeader(name, value), Some(headers)) => headers.set(name, value),
+                (Effect::AddResponseHeader(name, value), Some(headers)) => headers.add(name, value),
+                _ => {}
             }
         }
     }

@@ -17,6 +17,7 @@ mod bundle;
 mod health_shortcut;
 mod host_itself;
 mod jwt_auth;
+mod oauth2_login;
 mod rate_limit;
 mod rate_limit_service;
 mod shape;

@@ -29,6 +29,7 @@ const SHOWN: &[(&str, &[u16])] = &[
     ("A method is open", &[200, 200]),
     ("What is not offered", &[404, 404, 400, 400]),
     ("A limit by consumer", &[200, 200, 429, 200]),
+    ("A browser signs in", &[401, 303, 303, 200, 303]),
     ("Too many wrong passwords", &[401, 401, 401, 429, 429, 200]),
     ("A trace in another form", &[200]),
     ("A trace that is broken", &[200]),

@@ -7,10 +7,16 @@ use serde_json::{Value, json};
 use tests::client::Request;
 use tests::envoy::{Envoy, Setup};
 use tests::modules::{filters, top};
-use tests::upstream::Upstream;
+use tests::tokens::{Key, jwks};
+use tests::upstream::{Answer, Upstream};
 
 /// An example bootstrap, its addresses free ones.
 fn start(name: &str, upstream: &Upstream) -> Envoy {
+    start_with(name, upstream, |text| text)
+}
+
+/// The same, with further changes.
+fn start_with(name: &str, upstream: &Upstream, change: impl FnOnce(String) -> String) -> Envoy {
     let text = fs::read_to_string(top().join(format!("envoy/{name}.yaml"))).unwrap();
     let text = text
         .replace("port_value: 10000", "port_value: 0")
@@ -19,7 +25,7 @@ fn start(name: &str, upstream: &Upstream) -> Envoy {
         .replace("port_value: 10001", &format!("port_value: {}", free_port()))
         .replace("port_value: 8080", &format!("port_value: {}", upstream.address().port()))
         .replace("dist/", &format!("{}/dist/", top().display()));
-    Envoy::of_yaml(&text, 2)
+    Envoy::of_yaml(&change(text), 2)
 }
 
 /// A port for what an example serves to itself, and so has to name twice.
@@ -36,7 +42,9 @@ fn runs(filter: &str, config: &Value) {
     ] {
         let setup = setup.with_plugin(|plugin| {
             plugin["vm_config"]["environment_variables"] =
-                json!({"key_values": {"DAVE_PASSWORD": "x", "ACME_KEY": "long enough", "CLIENT_SECRET": "x"}});
+                json!({"key_values": {"DAVE_PASSWORD": "x", "ACME_KEY": "long enough", "CLIENT_SECRET": "x",
+                    "COOKIE_KEY": "q3Fv8sX1LzP0mYd7Rk2Tn9Wb4Hc6Jg5Ea+Uo/Ii1KsM=",
+                    "OLD_COOKIE_KEY": "wK8xQz3Lr6Vn1Tj9Yc4Hb7Mf2Pd5Sg0A"}});
         });
         drop(setup.start());
     }
@@ -174,6 +182,39 @@ fn the_bootstrap_of_a_chain_runs() {
     );
     assert_eq!(send(get("/files/a")), 404);
     assert_eq!(upstream.count(), 5);
+}
+
+#[test]
+fn the_bootstrap_of_oauth2_login_runs() {
+    let upstream = Upstream::start();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let issuer = format!("http://localhost:{port}");
+    let known = issuer.clone();
+    let _provider = Upstream::on(listener, move |request| match request.target.as_str() {
+        "/keys" => Answer::ok(&jwks([&Key::of("p256")]).to_string()),
+        _ => Answer::ok(
+            &json!({
+                "issuer": known,
+                "authorization_endpoint": format!("{known}/auth"),
+                "token_endpoint": format!("{known}/token"),
+                "jwks_uri": format!("{known}/keys"),
+            })
+            .to_string(),
+        ),
+    });
+    let variables = "key_values: {CLIENT_SECRET: x, COOKIE_KEY: \"q3Fv8sX1LzP0mYd7Rk2Tn9Wb4Hc6Jg5Ea+Uo/Ii1KsM=\"}";
+    let envoy = start_with("oauth2-login", &upstream, |text| {
+        text.replace("9400", &port.to_string())
+            .replace("host_env_keys: [COOKIE_KEY, CLIENT_SECRET]", variables)
+    });
+    let begun = Request::get("/").send(envoy.address());
+    assert_eq!(begun.status, 303, "{begun}");
+    let location = begun.header("location").unwrap();
+    assert!(location.starts_with(&format!("{issuer}/auth?response_type=code")), "{location}");
+    assert_eq!(Request::get("/api/x").send(envoy.address()).status, 401);
+    assert_eq!(Request::get("/public/goodbye").send(envoy.address()).status, 200);
+    assert_eq!(upstream.count(), 1);
 }
 
 #[test]

@@ -28,6 +28,7 @@ mod hostile;
 mod jwt_auth;
 mod jwt_differential;
 mod manifests;
+mod oauth2_login;
 mod observed;
 mod rate_limit;
 mod rate_limit_service;

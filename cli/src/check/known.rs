@@ -5,6 +5,7 @@ use api_key_auth::ApiKeyAuth;
 use basic_auth::BasicAuth;
 use health_shortcut::HealthShortcut;
 use jwt_auth::JwtAuth;
+use oauth2_login::OAuth2Login;
 use rate_limit::RateLimit;
 use serde_json::{Map, Value};
 use shared::config::{Environment, Invalid};
@@ -54,7 +55,7 @@ static KNOWN: [Known; 10] = [
     built::<ApiKeyAuth>(Role::Authenticator),
     built::<BasicAuth>(Role::Authenticator),
     built::<JwtAuth>(Role::Authenticator),
-    planned("oauth2-login", Role::Authenticator),
+    built::<OAuth2Login>(Role::Authenticator),
     built::<TokenIntrospection>(Role::Authenticator),
     built::<AccessPolicy>(Role::Policy),
     built::<RateLimit>(Role::Limit),

@@ -122,3 +122,31 @@ fn colour_is_for_terminals() {
     let forced = run(&["-"], b"# basic-auth\nx: 1\n", &[("CLICOLOR_FORCE", "1")]);
     assert!(forced.out.contains('\x1b'));
 }
+
+/// `oauth2-login`, all of its secrets from the environment.
+const LOGIN: &str = r#"# oauth2-login
+issuer: https://idp.example
+discovery: { cluster: idp }
+client: { id: web, secret: "${CLIENT_SECRET}" }
+external_url: https://app.example
+session: { keys: ["${COOKIE_KEY}"] }
+"#;
+
+#[test]
+fn a_sign_in_is_looked_at() {
+    let check = |from: &str, to: &str, code: &str, word: &str| {
+        triggers(&LOGIN.replace(from, to), &["--allow-unset"], code, word);
+    };
+    let of_others = |text: &str| -> Vec<_> {
+        let found = findings(text, &["--allow-unset"]);
+        found.into_iter().filter(|finding| finding.level != "info").collect()
+    };
+    assert_eq!(of_others(LOGIN), []);
+    assert_eq!(of_others(&LOGIN.replace("https://idp.example", "http://localhost:9400")), []);
+    let plain = "http://idp.example";
+    check("https://idp.example", plain, "warning[plain-provider]", "issuer");
+    check("https://app.example", "http://app.example", "error[config]", "external_url");
+    check("${COOKIE_KEY}", "short", "error[config]", "session");
+    let written = "q3Fv8sX1LzP0mYd7Rk2Tn9Wb4Hc6Jg5Ea+Uo/Ii1KsM=";
+    check("${COOKIE_KEY}", written, "warning[plain-secret]", "keys:");
+}

@@ -5,8 +5,13 @@ use std::path::{Path, PathBuf};
 
 use crate::run;
 
-const ENVIRONMENT: [(&str, &str); 3] =
-    [("DAVE_PASSWORD", "x"), ("ACME_KEY", "long enough"), ("CLIENT_SECRET", "long enough")];
+const ENVIRONMENT: [(&str, &str); 5] = [
+    ("DAVE_PASSWORD", "x"),
+    ("ACME_KEY", "long enough"),
+    ("CLIENT_SECRET", "long enough"),
+    ("COOKIE_KEY", "q3Fv8sX1LzP0mYd7Rk2Tn9Wb4Hc6Jg5Ea+Uo/Ii1KsM="),
+    ("OLD_COOKIE_KEY", "wK8xQz3Lr6Vn1Tj9Yc4Hb7Mf2Pd5Sg0A"),
+];
 
 fn top() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()

@@ -8,6 +8,7 @@ use api_key_auth::ApiKeyAuth;
 use basic_auth::BasicAuth;
 use health_shortcut::HealthShortcut;
 use jwt_auth::JwtAuth;
+use oauth2_login::OAuth2Login;
 use rate_limit::RateLimit;
 use shared::runner::{Kind, Phases};
 use telemetry::Telemetry;
@@ -21,6 +22,7 @@ pub const FILTERS: &[Kind] = &[
     Kind::of::<BasicAuth>(Phases::REQUEST),
     Kind::of::<HealthShortcut>(Phases::REQUEST),
     Kind::of::<JwtAuth>(Phases::REQUEST.wait()),
+    Kind::of::<OAuth2Login>(Phases::REQUEST.wait().response()),
     Kind::of::<Telemetry>(Phases::REQUEST.wait().response().log().bodies()),
     Kind::of::<RateLimit>(Phases::REQUEST.wait().response()),
     Kind::of::<TokenIntrospection>(Phases::REQUEST.wait()),

@@ -32,7 +32,7 @@ use shared::config::{Invalid, Layers, Mode, Scope};
 use shared::effects::Effects;
 use shared::filter::{Answer, Background, Birth, Filter, Flow, Plugin};
 use shared::identity::{Finding, HeaderName, IdentityHeaders, conclude};
-use shared::jose::{Crypto, Fetch, Key, KeySet, Lookup, Step, Token, check_scopes};
+use shared::jose::{Asked, Crypto, Fetch, Key, KeySet, Lookup, Step, Token, check_scopes};
 use shared::sources::{Found, Sources};
 use shared::view::Request;
 
@@ -353,34 +353,15 @@ impl Provider {
         calls: &mut Calls<'_, '_>,
     ) -> Result<Option<(Rc<KeySet>, u64)>, No> {
         let (now, store) = (calls.request.now(), calls.request.store());
-        let mut lookup = self.keyring.keys(now);
-        if matches!(lookup, Lookup::None) {
-            self.keyring.poll(store);
-            if let Some(call) = self.keyring.refresh(store, now) {
-                calls.start(call);
-            }
-            lookup = self.keyring.keys(now);
+        let (asked, call) = self.keyring.ask(|keys| has_key(keys, token), refetched, store, now);
+        if let Some(call) = call {
+            calls.start(call);
         }
-        match lookup {
-            Lookup::Keys(keys, generation) if has_key(&keys, token) => {
-                return Ok(Some((keys, generation)));
-            }
-            Lookup::Keys(..) if !self.keyring.is_remote() => return Err(No::UnknownKey),
-            Lookup::Keys(..) => {}
-            Lookup::Wait => return Ok(None),
-            Lookup::None => return Err(No::Keyless),
-        }
-        if !*refetched {
-            *refetched = true;
-            self.keyring.poll(store);
-            if let Some(call) = self.keyring.refetch(store, now) {
-                calls.start(call);
-            }
-        }
-        match self.keyring.keys(now) {
-            Lookup::Keys(keys, generation) if has_key(&keys, token) => Ok(Some((keys, generation))),
-            _ if self.keyring.is_under_way(now) => Ok(None),
-            _ => Err(No::UnknownKey),
+        match asked {
+            Asked::Keys(keys, generation) => Ok(Some((keys, generation))),
+            Asked::Wait => Ok(None),
+            Asked::Unknown => Err(No::UnknownKey),
+            Asked::Keyless => Err(No::Keyless),
         }
     }
 }

@@ -7,18 +7,21 @@
 //!    names a key that is not known, at most once in `refetch`, however lately they were fetched.
 //! 3. A fetch that fails is tried again after a second, then two, then four, at most every half
 //!    minute. Until then the last good set serves, for `max_stale` from when it was fetched.
-//! 4. A set that does not parse never replaces one that does. Redirects are not followed.
+//! 4. A set that does not parse never replaces one that does. Redirects are not followed. Where a
+//!    discovery document leads to the keys, it is published with them, as fresh as they are.
 //! 5. A worker that claims a fetch and is gone before it ends holds the others up for as long as a
 //!    fetch may take, no longer. Nor does a clock that jumps.
 
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde_json::Value;
 use siphasher::sip::SipHasher24;
 use std::hash::Hasher as _;
 
 use super::jwk::KeySet;
 use super::remote::{Place, Remote};
+use crate::config::json;
 use crate::filter::{Answer, Call};
 use crate::store::{Change, Store};
 use crate::time::Timestamp;
@@ -44,10 +47,19 @@ struct Fetched {
     state_slot: String,
     keys_slot: String,
     keys: Option<Rc<KeySet>>,
+    /// The discovery document that led to them.
+    document: Option<Rc<Value>>,
+    /// The one of the fetch that is under way.
+    next_document: Vec<u8>,
+    /// What else a document has to be.
+    check: Check,
     /// Which set `keys` is, as the state numbers it.
     generation: u64,
     state: State,
 }
+
+/// Says what is wrong with a discovery document.
+pub type Check = fn(&Value) -> Result<(), String>;
 
 /// What the workers tell each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,6 +91,19 @@ pub enum Lookup {
     None,
 }
 
+/// What there is for who needs a certain key.
+#[derive(Clone, Debug)]
+pub enum Asked {
+    /// Keys among which it is, and which set they are.
+    Keys(Rc<KeySet>, u64),
+    /// Somebody is fetching.
+    Wait,
+    /// It is not among the keys.
+    Unknown,
+    /// There are no keys, and none soon.
+    Keyless,
+}
+
 /// Why keys are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Want {
@@ -96,6 +121,11 @@ impl Keyring {
 
     /// Keys that are fetched; `slots` is the prefix of the plugin's slots.
     pub fn remote(slots: &str, remote: Remote) -> Self {
+        Self::checked(slots, remote, |_| Ok(()))
+    }
+
+    /// The same; a discovery document that `check` refuses is as good as none.
+    pub fn checked(slots: &str, remote: Remote, check: Check) -> Self {
         // Slots of the same provider alone are shared, over a change of the configuration too.
         let name = format!("{slots}/keys/{:016x}", hash(remote.name().as_bytes()));
         let fetched = Fetched {
@@ -103,6 +133,9 @@ impl Keyring {
             state_slot: format!("{name}/state"),
             keys_slot: format!("{name}/set"),
             keys: None,
+            document: None,
+            next_document: Vec::new(),
+            check,
             generation: 0,
             state: State::default(),
         };
@@ -151,6 +184,50 @@ impl Keyring {
             _ if fetched.state.is_under_way(now) => Lookup::Wait,
             _ => Lookup::None,
         }
+    }
+
+    /// The discovery document, if it is not too old.
+    pub fn document(&self, now: Timestamp) -> Option<Rc<Value>> {
+        match (&self.origin, self.keys(now)) {
+            (Origin::Remote(fetched), Lookup::Keys(..)) => fetched.document.clone(),
+            _ => None,
+        }
+    }
+
+    /// The keys among which is the one that `has` looks for, and the call to start. A key that is not
+    /// known is fetched once: `refetched` remembers it for who asks again.
+    pub fn ask(
+        &mut self,
+        has: impl Fn(&KeySet) -> bool,
+        refetched: &mut bool,
+        store: Store<'_>,
+        now: Timestamp,
+    ) -> (Asked, Option<Call>) {
+        let mut call = None;
+        let mut lookup = self.keys(now);
+        if matches!(lookup, Lookup::None) {
+            self.poll(store);
+            call = self.refresh(store, now);
+            lookup = self.keys(now);
+        }
+        match lookup {
+            Lookup::Keys(keys, number) if has(&keys) => return (Asked::Keys(keys, number), call),
+            Lookup::Keys(..) if !self.is_remote() => return (Asked::Unknown, call),
+            Lookup::Keys(..) => {}
+            Lookup::Wait => return (Asked::Wait, call),
+            Lookup::None => return (Asked::Keyless, call),
+        }
+        if !*refetched {
+            *refetched = true;
+            self.poll(store);
+            call = call.or_else(|| self.refetch(store, now));
+        }
+        let asked = match self.keys(now) {
+            Lookup::Keys(keys, number) if has(&keys) => Asked::Keys(keys, number),
+            _ if self.is_under_way(now) => Asked::Wait,
+            _ => Asked::Unknown,
+        };
+        (asked, call)
     }
 
     /// Whether somebody is fetching.
@@ -210,12 +287,13 @@ impl Fetched {
             return;
         }
         let Ok(bytes) = store.read(&self.keys_slot) else { return };
-        let Some((generation, text)) = bytes.split_first_chunk::<8>() else { return };
+        let Some((generation, document, text)) = read_published(&bytes) else { return };
         // The slot may be a set ahead of the state, or behind it: the next poll sees both.
-        if u64::from_le_bytes(*generation) == state.generation
+        if generation == state.generation
             && let Ok((keys, _)) = KeySet::of_provider(text)
         {
             self.keys = Some(Rc::new(keys));
+            self.document = json::parse(document).ok().map(Rc::new);
             self.generation = state.generation;
         }
     }
@@ -254,19 +332,22 @@ impl Fetched {
         step: Step,
     ) -> Result<Fetch, String> {
         if let (Place::Discovered(discovery), Step::First) = (&self.remote.place, step) {
-            let url = discovery.keys(body)?;
+            let (url, document) = discovery.keys(body)?;
+            (self.check)(&document)?;
+            self.next_document = body.to_vec();
             return Ok(Fetch::Next(self.remote.call(&url, &discovery.keys_cluster)));
         }
         let (keys, faults) = KeySet::of_provider(body)?;
-        let generation = hash(body);
+        let document = std::mem::take(&mut self.next_document);
         // Whatever this worker knew: the slot may hold a set whose fetch was not concluded.
-        let bytes = [&generation.to_le_bytes(), body].concat();
+        let (generation, bytes) = published(&document, body);
         let publish = |known: &[u8]| {
             if known == bytes { Change::Keep(()) } else { Change::Replace(bytes.clone(), ()) }
         };
         store.update(&self.keys_slot, publish).map_err(|_| "the proxy does not keep the keys")?;
         if generation != self.generation {
             self.keys = Some(Rc::new(keys));
+            self.document = json::parse(&document).ok().map(Rc::new);
             self.generation = generation;
         }
         self.conclude(store, |state| State {
@@ -340,6 +421,22 @@ impl State {
         bytes.push(u8::from(self.under_way));
         bytes
     }
+}
+
+/// What is published: which set it is, the length of the document, the document, the keys.
+fn published(document: &[u8], keys: &[u8]) -> (u64, Vec<u8>) {
+    let length = u32::try_from(document.len()).unwrap_or(u32::MAX).to_le_bytes();
+    let rest = [&length, document, keys].concat();
+    let generation = hash(&rest);
+    (generation, [&generation.to_le_bytes(), rest.as_slice()].concat())
+}
+
+fn read_published(bytes: &[u8]) -> Option<(u64, &[u8], &[u8])> {
+    let (generation, rest) = bytes.split_first_chunk::<8>()?;
+    let (length, rest) = rest.split_first_chunk::<4>()?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    let (document, keys) = rest.split_at_checked(length)?;
+    Some((u64::from_le_bytes(*generation), document, keys))
 }
 
 fn body<'a>(answer: &Answer<'a>) -> Result<&'a [u8], String> {

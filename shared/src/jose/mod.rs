@@ -9,11 +9,13 @@
 //!    `jsonwebtoken` with pure-Rust libraries behind it, and `p521`, which that does not have.
 //! 4. [`Claims`] are looked at after the signature ([`Expected`]).
 //! 5. A [`Keyring`] keeps the keys of a provider fresh, one fetch for all workers.
+//! 6. An ID token is a token of which more is asked ([`IdToken`]).
 
 mod algorithm;
 mod claims;
 mod crypto;
 mod der;
+mod id_token;
 mod jwk;
 mod keyring;
 mod known;
@@ -27,8 +29,9 @@ mod token;
 pub use algorithm::{Algorithm, Family};
 pub use claims::{Claims, Expected, Unexpected};
 pub use crypto::Crypto;
+pub use id_token::{IdToken, Unbound};
 pub use jwk::{Key, KeySet, Symmetric};
-pub use keyring::{Fetch, Keyring, Lookup, Step};
+pub use keyring::{Asked, Check, Fetch, Keyring, Lookup, Step};
 pub use mapping::{Ambiguous, Mapped, Mapping, MappingConfig, check_scopes};
 pub use remote::{Discovery, Place, Remote, Url};
 pub use token::{Malformed, Token};

@@ -97,7 +97,7 @@ impl Discovery {
     }
 
     /// The address of keys that a document names (OpenID Connect Discovery, 4.3).
-    pub(super) fn keys(&self, document: &[u8]) -> Result<Url, String> {
+    pub(super) fn keys(&self, document: &[u8]) -> Result<(Url, Value), String> {
         let document = json::parse(document).map_err(|error| error.to_string())?;
         if document.get("issuer").and_then(Value::as_str) != Some(&self.issuer) {
             return Err("the discovery document is of another issuer".into());
@@ -105,7 +105,7 @@ impl Discovery {
         let Some(Value::String(address)) = document.get("jwks_uri") else {
             return Err("the discovery document has no `jwks_uri`".into());
         };
-        Url::parse(address)
+        Ok((Url::parse(address)?, document))
     }
 }
 

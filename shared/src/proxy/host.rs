@@ -169,6 +169,9 @@ pub(super) fn apply(effects: &[Effect], map: Map) -> Result<(), NotApplied> {
         | (Effect::SetResponseHeader(name, value), Map::Response) => {
             imports::set_header(map_type(map), name, value)
         }
+        (Effect::AddResponseHeader(name, value), Map::Response) => {
+            imports::add_header(map_type(map), name, value)
+        }
         (Effect::RemoveRequestHeader(name), Map::Request) => {
             imports::remove_header(MapType::RequestHeaders, name)
         }
@@ -194,7 +197,8 @@ pub(super) fn note(effect: &Effect) {
         Effect::Measure(metric, value) => measure(metric, *value),
         Effect::SetRequestHeader(..)
         | Effect::RemoveRequestHeader(..)
-        | Effect::SetResponseHeader(..) => {}
+        | Effect::SetResponseHeader(..)
+        | Effect::AddResponseHeader(..) => {}
     }
 }
 
@@ -259,7 +263,9 @@ fn define(metric: &Metric) -> imports::Outcome<u32> {
 pub(super) fn send(reply: &Reply, effects: &[Effect]) -> imports::Outcome<()> {
     let own = reply.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
     let further = effects.iter().filter_map(|effect| match effect {
-        Effect::SetResponseHeader(name, value) => Some((name.as_bytes(), &**value)),
+        Effect::SetResponseHeader(name, value) | Effect::AddResponseHeader(name, value) => {
+            Some((name.as_bytes(), &**value))
+        }
         _ => None,
     });
     let headers = own.chain(further);

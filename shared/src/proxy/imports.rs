@@ -82,6 +82,13 @@ unsafe extern "C" {
         data: *mut *mut u8,
         len: *mut usize,
     ) -> u32;
+    fn proxy_add_header_map_value(
+        map: u32,
+        name: *const u8,
+        name_len: usize,
+        value: *const u8,
+        value_len: usize,
+    ) -> u32;
     fn proxy_replace_header_map_value(
         map: u32,
         name: *const u8,
@@ -263,6 +270,15 @@ pub fn set_header(map: MapType, name: &str, value: &[u8]) -> Outcome<()> {
     // SAFETY: the addresses and lengths of a `str` and a slice.
     check(unsafe {
         proxy_replace_header_map_value(map as u32, name, name_len, value.as_ptr(), value.len())
+    })
+}
+
+/// Gives a header one more value.
+pub fn add_header(map: MapType, name: &str, value: &[u8]) -> Outcome<()> {
+    let (name, name_len) = (name.as_ptr(), name.len());
+    // SAFETY: the addresses and lengths of a `str` and a slice.
+    check(unsafe {
+        proxy_add_header_map_value(map as u32, name, name_len, value.as_ptr(), value.len())
     })
 }
 

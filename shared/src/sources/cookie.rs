@@ -13,6 +13,11 @@ pub(super) fn find<'r>(headers: &'r Headers, name: &[u8]) -> Found<'r> {
     ours.map(|(_, value)| Found::one(value)).fold(Found::Nothing, Found::and)
 }
 
+/// Name and value of every cookie.
+pub(super) fn all(headers: &Headers) -> impl Iterator<Item = (&[u8], &[u8])> {
+    of_name(headers, "cookie").flat_map(pairs).filter_map(read)
+}
+
 /// Cuts the cookies that are `ours` by name. What is left of several headers goes on as one: a
 /// header can only be set to one value, and in HTTP/2 too they are one (RFC 9113, 8.2.3).
 pub(super) fn strip(headers: &Headers, ours: impl Fn(&[u8]) -> bool, effects: &mut Effects) {

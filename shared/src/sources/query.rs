@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use super::Found;
+use super::{Found, QueryParameter};
 use crate::effects::Effects;
 use crate::headers::Headers;
 
@@ -13,6 +13,16 @@ pub(super) fn find<'r>(headers: &'r Headers, name: &[u8]) -> Found<'r> {
     let ours = target.parameters().filter(|parameter| *parameter.name() == *name);
     ours.map(|parameter| parameter.value().map_or(Found::Malformed, Found::one))
         .fold(Found::Nothing, Found::and)
+}
+
+/// Every parameter, decoded.
+pub(super) fn all(headers: &Headers) -> Vec<QueryParameter<'_>> {
+    let parameters = Target::of(headers).into_iter().flat_map(|target| {
+        target.query.split(|byte| *byte == b'&').filter(|part| !part.is_empty()).map(Parameter)
+    });
+    parameters
+        .map(|parameter| QueryParameter { name: parameter.name(), value: parameter.value() })
+        .collect()
 }
 
 /// Cuts the parameters that are `ours` by name.

@@ -19,6 +19,7 @@ pub struct Setup {
     routes: Vec<Value>,
     virtual_host: Value,
     connection_manager: Value,
+    transport_socket: Value,
     log_fields: Value,
     top: Value,
     workers: u32,
@@ -33,6 +34,7 @@ impl Default for Setup {
             routes: Vec::new(),
             virtual_host: json!({}),
             connection_manager: json!({}),
+            transport_socket: Value::Null,
             log_fields: json!({}),
             top: json!({}),
             workers: 2,
@@ -147,6 +149,22 @@ impl Setup {
         self
     }
 
+    /// TLS for clients, with this certificate and key in PEM.
+    #[must_use]
+    pub fn tls(mut self, certificate: &str, key: &str) -> Self {
+        self.transport_socket = json!({
+            "name": "tls",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+                "common_tls_context": {"tls_certificates": [{
+                    "certificate_chain": {"inline_string": certificate},
+                    "private_key": {"inline_string": key},
+                }]},
+            },
+        });
+        self
+    }
+
     /// CONNECT is allowed, and goes on to the upstream as it is.
     #[must_use]
     pub fn connect(self) -> Self {
@@ -213,6 +231,10 @@ impl Setup {
     }
 
     fn bootstrap(&self) -> Value {
+        let mut chain = json!({"filters": [{"name": "http", "typed_config": self.http()}]});
+        if !self.transport_socket.is_null() {
+            chain["transport_socket"] = self.transport_socket.clone();
+        }
         let mut bootstrap = json!({
             // What is discovered is asked for in the name of a node.
             "node": {"id": "test", "cluster": "test"},
@@ -221,10 +243,7 @@ impl Setup {
                 "listeners": [{
                     "name": "main",
                     "address": socket(SocketAddr::from(([127, 0, 0, 1], 0))),
-                    "filter_chains": [{"filters": [{
-                        "name": "http",
-                        "typed_config": self.http(),
-                    }]}],
+                    "filter_chains": [chain],
                 }],
                 "clusters": self.clusters,
             },

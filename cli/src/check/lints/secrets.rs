@@ -44,6 +44,8 @@ fn secrets<'a>(config: &At<'a>) -> Vec<At<'a>> {
         // api-key-auth: `consumers[].keys[].value`.
         let is_key = at.path.ends_with(']') && at.path.contains("keys[");
         found.extend(at.get("value").filter(|_| is_key));
+        // oauth2-login: `session.keys[]`.
+        found.extend(Some(at.clone()).filter(|_| at.path.contains("session.keys[")));
         found.extend(SECRETS.iter().filter_map(|name| at.get(name)));
     }
     found.retain(|at| at.text().is_some_and(|text| !text.is_empty()));

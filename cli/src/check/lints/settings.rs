@@ -22,6 +22,12 @@ pub(in crate::check) fn check(site: &Site<'_>, report: &mut Report) {
         let message = format!("`{word}` at the top level: `{}` refuses nobody", site.known.name);
         Code::ModeOfAll.report_in(prefix, &mode, message, report);
     }
+    if let Some(issuer) = config.get("issuer").filter(|_| site.known.name == "oauth2-login")
+        && issuer.text().is_some_and(is_plain_elsewhere)
+    {
+        let message = "passwords and codes go over the network in plain text: have it `https`";
+        Code::PlainProvider.report_in(prefix, &issuer, message, report);
+    }
     for at in config.all() {
         if at.name == "on_failure" && at.text() == Some("allow") {
             let message = "lets everybody pass while it cannot be decided";
@@ -32,6 +38,14 @@ pub(in crate::check) fn check(site: &Site<'_>, report: &mut Report) {
             Code::PlainSecret.report_in(prefix, &at, message, report);
         }
     }
+}
+
+/// Whether an address is plain HTTP, and not of this very machine.
+fn is_plain_elsewhere(address: &str) -> bool {
+    let Some(rest) = address.strip_prefix("http://") else { return false };
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    !matches!(host, "localhost" | "127.0.0.1" | "[::1]") && !host.ends_with(".localhost")
 }
 
 /// A trap of the module must not open.

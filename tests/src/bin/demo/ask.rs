@@ -7,19 +7,19 @@ use tests::client::Request;
 /// A GET.
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
-    target: &'static str,
+    target: String,
     credentials: Option<&'static str>,
     headers: Vec<(&'static str, Vec<u8>)>,
 }
 
 impl Ask {
     /// For a path, with nothing that says who asks.
-    pub(crate) const fn get(target: &'static str) -> Self {
-        Self { target, credentials: None, headers: Vec::new() }
+    pub(crate) fn get(target: impl Into<String>) -> Self {
+        Self { target: target.into(), credentials: None, headers: Vec::new() }
     }
 
     /// With a user and a password: `alice:demo`.
-    pub(crate) const fn by(mut self, credentials: &'static str) -> Self {
+    pub(crate) fn by(mut self, credentials: &'static str) -> Self {
         self.credentials = Some(credentials);
         self
     }

@@ -6,6 +6,7 @@ use tests::upstream::Received;
 
 use crate::ask::Ask;
 use crate::guide;
+use crate::login;
 use crate::opaque;
 use crate::tokens;
 use crate::traces;
@@ -41,6 +42,7 @@ pub(crate) const STEPS: &[(&str, Step)] = &[
     ("A method is open", guide::open_method),
     ("What is not offered", guide::not_offered),
     ("A limit by consumer", guide::limit_by_consumer),
+    ("A browser signs in", login::sign_in),
     ("Too many wrong passwords", too_many),
     ("A trace in another form", traces::goes_on),
     ("A trace that is broken", traces::broken),

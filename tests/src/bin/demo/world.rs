@@ -11,10 +11,10 @@ use tests::envoy::{Envoy, Setup};
 use tests::upstream::{Answer, Received, Upstream};
 
 use crate::ask::Ask;
-use crate::guide;
 use crate::opaque;
 use crate::tokens;
 use crate::traces;
+use crate::{guide, login};
 
 /// What is wrong, where something is.
 pub(crate) type Outcome<T = ()> = Result<T, String>;
@@ -50,11 +50,15 @@ pub(crate) struct World {
     pub(crate) envoy: Envoy,
     /// Another one, with the policy of the production guide, before the same service.
     pub(crate) guide: Envoy,
+    /// A third, before which a browser signs in.
+    pub(crate) login: Envoy,
     /// To where requests go that are let through.
     pub(crate) service: Upstream,
     database: Upstream,
     /// The provider of tokens.
     issuer: Upstream,
+    /// The provider that browsers sign in to.
+    _provider: Upstream,
     /// The provider of opaque tokens.
     pub(crate) introspection: Upstream,
     colour: bool,
@@ -86,8 +90,19 @@ impl World {
             .cluster("introspection", Some(introspection.address()))
             .workers(2)
             .start();
-        let guide = guide::start(&service);
-        Self { envoy, guide, service, database, issuer, introspection, colour }
+        let (guide, provider) = (guide::start(&service), login::provider());
+        let login = login::start(&service, &provider);
+        Self {
+            envoy,
+            guide,
+            login,
+            service,
+            database,
+            issuer,
+            _provider: provider,
+            introspection,
+            colour,
+        }
     }
 
     pub(crate) fn addresses(&self) -> String {
@@ -107,6 +122,11 @@ impl World {
     /// The same at the Envoy with the guide's policy.
     pub(crate) fn ask_guide(&self, ask: &Ask, status: u16) -> Outcome<Response> {
         self.ask_at(self.guide.address(), ask, status)
+    }
+
+    /// The same at the Envoy with a sign-in.
+    pub(crate) fn ask_login(&self, ask: &Ask, status: u16) -> Outcome<Response> {
+        self.ask_at(self.login.address(), ask, status)
     }
 
     /// Tells the database to go `/down` or to come `/up`.

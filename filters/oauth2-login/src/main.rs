@@ -1,0 +1,2 @@
+//! The module: see the library.
+shared::plugin!(oauth2_login::OAuth2Login, wait, response);

@@ -1,0 +1,188 @@
+//! A request for the application: with a session, or without.
+
+use std::rc::Rc;
+
+use shared::effects::Effects;
+use shared::filter::Flow;
+use shared::identity::{Credential, Finding, Verdict, conclude};
+use shared::jose::{Ambiguous, Claims};
+use shared::matching::path::Readings;
+use shared::reply::{Page, Refusal};
+use shared::time::Timestamp;
+use shared::view::Request;
+
+use crate::config::{ApiClients, Settings};
+use crate::cookies::Kept;
+use crate::origin::return_path;
+use crate::renewal::Renewal;
+use crate::seal::Kind;
+use crate::session::{Seen, Session};
+use crate::{NAME, OAuth2Login, Opened};
+
+impl OAuth2Login {
+    /// Lets a request through that has a session.
+    pub(crate) fn visit(
+        &mut self,
+        settings: &Settings,
+        request: &Request<'_>,
+        effects: &mut Effects,
+    ) -> Flow {
+        let (opened, seen) = match self.signed_in(request) {
+            Ok(found) => found,
+            Err(why) => return self.nobody(why, settings, request, effects),
+        };
+        let opened = match self.renew(&opened, request, effects) {
+            Renewal::Same => opened,
+            Renewal::Newer(newer, cookies) => {
+                for cookie in cookies {
+                    effects.add_response_header("set-cookie".into(), cookie.into_bytes().into());
+                }
+                newer
+            }
+            Renewal::Wait => return Flow::Hold,
+            Renewal::Ended => return self.nobody("refresh_refused", settings, request, effects),
+            Renewal::Unavailable => {
+                let refusal = Refusal::unavailable("provider_unavailable");
+                return conclude(NAME, Finding::Refused(refusal), settings.verdict, effects);
+            }
+        };
+        self.note(&opened.session, seen, request, effects);
+        effects.count("allowed");
+        let credential = Rc::clone(&opened.credential);
+        let flow = conclude(NAME, Finding::Known(credential), settings.verdict, effects);
+        if let (Some(header), Some(token)) = (&self.forward, &opened.session.access_token) {
+            let name = header.shared();
+            let is_bearer = &*name == "authorization";
+            let value = if is_bearer { format!("Bearer {token}") } else { token.clone() };
+            effects.set_request_header(name, value.into_bytes().into());
+        }
+        flow
+    }
+
+    /// The session of a request, and when it was last used; or why there is none.
+    pub(crate) fn signed_in(
+        &mut self,
+        request: &Request<'_>,
+    ) -> Result<(Rc<Opened>, u64), &'static str> {
+        let sealed = match self.jar.session(request) {
+            Kept::Nothing => return Err("no_session"),
+            Kept::Broken => return Err("session_broken"),
+            Kept::Whole(sealed) => sealed,
+        };
+        let now = request.now();
+        let opened = self.open(&sealed, now).ok_or("session_invalid")?;
+        let seen = self.jar.seen(request).and_then(|sealed| self.seal.open(Kind::Seen, sealed));
+        let seen = seen.and_then(|text| serde_json::from_slice::<Seen>(&text).ok());
+        let seen = seen.filter(|seen| seen.id == opened.session.id).map_or(0, |seen| seen.time);
+        match self.lasting.ended(&opened.session, seen, now) {
+            Some(why) => Err(why),
+            None => Ok((opened, seen)),
+        }
+    }
+
+    /// Opens a session; one that was opened lately is remembered.
+    pub(crate) fn open(&mut self, sealed: &[u8], now: Timestamp) -> Option<Rc<Opened>> {
+        let fingerprint = self.opened.fingerprint(sealed);
+        if let Some(opened) = self.opened.find(&fingerprint, now) {
+            return Some(opened);
+        }
+        let text = self.seal.open(Kind::Session, sealed)?;
+        let session: Session = serde_json::from_slice(&text).ok()?;
+        let credential = self.credential(&session).ok()?;
+        let opened = Rc::new(Opened { session, credential });
+        self.opened.remember(fingerprint, Rc::clone(&opened), now);
+        Some(opened)
+    }
+
+    /// How others learn of a session.
+    pub(crate) fn credential(&self, session: &Session) -> Result<Rc<Credential>, Ambiguous> {
+        let end = Timestamp::from_secs(self.lasting.end(session));
+        let claims = Claims::new(session.claims.clone());
+        let mapped =
+            self.mapping.apply((NAME, "oauth2"), &claims, Some(end), &self.identity_headers)?;
+        Ok(mapped.credential)
+    }
+
+    /// How many seconds a session may still last.
+    pub(crate) fn left(&self, session: &Session, now: Timestamp) -> u64 {
+        self.lasting.end(session).saturating_sub(now.secs())
+    }
+
+    /// Notes now and then that a session is used.
+    fn note(&self, session: &Session, seen: u64, request: &Request<'_>, effects: &mut Effects) {
+        let now = request.now();
+        if !self.lasting.is_to_be_noted(session, seen, now) {
+            return;
+        }
+        let seen = Seen { id: session.id.clone(), time: now.secs() };
+        let text = serde_json::to_vec(&seen).unwrap_or_default();
+        if let Some(sealed) = self.seal.seal(Kind::Seen, &text, request.random()) {
+            let cookie = self.jar.keep_seen(&sealed, self.left(session, now));
+            effects.add_response_header("set-cookie".into(), cookie.into_bytes().into());
+        }
+    }
+
+    /// What becomes of a request without a session.
+    fn nobody(
+        &mut self,
+        why: &'static str,
+        settings: &Settings,
+        request: &Request<'_>,
+        effects: &mut Effects,
+    ) -> Flow {
+        // The scheme of draft-broyer-http-cookie-auth: there is no registered one for cookies.
+        let challenge = format!("Cookie {}", settings.realm.parameter());
+        let refusal = Refusal::unauthorized(why, challenge.clone());
+        if settings.verdict == Verdict::Defer || is_api_client(&settings.api_clients, request) {
+            return conclude(NAME, Finding::Refused(refusal), settings.verdict, effects);
+        }
+        let path = return_path(request.path().unwrap_or_default());
+        if matches!(request.method(), b"GET" | b"HEAD") {
+            return self.sign_in(path, true, request, effects);
+        }
+        effects.count_by("refused", "reason", why);
+        let page = Page {
+            status: 401,
+            reason: why,
+            title: "You are not signed in",
+            text: "What you sent was not passed on. Sign in, and send it again.".into(),
+            link: Some((path, "Sign in")),
+            form: None,
+        };
+        Flow::Answer(page.reply(NAME, vec![("www-authenticate", challenge)]))
+    }
+}
+
+/// Whether it is a program that asks, for which a redirect to a page of another origin is no answer.
+fn is_api_client(configured: &ApiClients, request: &Request<'_>) -> bool {
+    let headers = request.headers();
+    let is = |name: &str, value: &[u8]| {
+        headers.first(name).is_some_and(|known| known.eq_ignore_ascii_case(value))
+    };
+    // Fetch Metadata: a browser says what it does with the answer.
+    let is_fetched =
+        headers.first("sec-fetch-mode").is_some() && !is("sec-fetch-mode", b"navigate");
+    let is_upgrade = headers.first("upgrade").is_some();
+    if request.is_grpc() || is_fetched || is_upgrade || is("x-requested-with", b"XMLHttpRequest") {
+        return true;
+    }
+    let accepts = |kind: &str| headers.all("accept").any(|value| names(value, kind));
+    if configured.accept.iter().any(|kind| accepts(kind)) && !accepts("text/html") {
+        return true;
+    }
+    if configured.paths.is_empty() {
+        return false;
+    }
+    let is_named = |path: &[u8]| configured.paths.iter().any(|pattern| pattern.matches(path));
+    // A path of several readings is no page of a browser.
+    Readings::of(request.path().unwrap_or_default())
+        .and_then(|readings| readings.agree(is_named))
+        .unwrap_or(true)
+}
+
+/// Whether an `accept` names a media type, whatever its parameters.
+fn names(accept: &[u8], kind: &str) -> bool {
+    let types = accept.split(|byte| *byte == b',');
+    let types = types.filter_map(|part| part.split(|byte| *byte == b';').next());
+    types.map(<[u8]>::trim_ascii).any(|name| name.eq_ignore_ascii_case(kind.as_bytes()))
+}
