@@ -4,7 +4,8 @@
 //!    modules run.
 //! 2. `hash` and `keygen` make what configurations hold in place of secrets.
 //! 3. `policy` makes a policy of an OpenAPI document, `render` what people deploy of one short file.
-//! 4. `drain` ends an Envoy without ending its requests.
+//! 4. `schema` prints what a configuration may hold, for editors.
+//! 5. `drain` ends an Envoy without ending its requests.
 //!
 //! It ends with 0 where all is well, 1 where it is not, 2 where it could not tell.
 
@@ -22,6 +23,7 @@ mod keygen;
 mod output;
 mod policy;
 mod render;
+mod schema;
 
 use std::process::ExitCode;
 
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Command::Keygen(arguments) => keygen::run(&arguments),
         Command::Policy(arguments) => policy::run(&arguments),
         Command::Render(arguments) => render::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
         Command::Drain(arguments) => drain::run(&arguments),
         Command::Completions { shell } => completions(shell),
     };

@@ -25,6 +25,8 @@ mod plugin;
 #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
 pub mod proxy;
 pub mod reply;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod sources;
 pub mod store;
 pub mod tally;

@@ -5,10 +5,12 @@ use api_key_auth::ApiKeyAuth;
 use basic_auth::BasicAuth;
 use health_shortcut::HealthShortcut;
 use jwt_auth::JwtAuth;
+use schemars::JsonSchema;
 use serde_json::{Map, Value};
 use shared::config::{Environment, Invalid};
 use shared::driver::Instance;
 use shared::filter::{Birth, Plugin};
+use shared::schema;
 use shared::time::Timestamp;
 use shared::view::NoHost;
 use token_introspection::TokenIntrospection;
@@ -19,6 +21,8 @@ pub(super) struct Known {
     pub(super) role: Role,
     /// Reads a configuration, or says what is wrong with it; `None` for filters that are planned.
     pub(super) check: Option<Check>,
+    /// Makes the schema of its configuration.
+    pub(super) schema: Option<fn() -> Value>,
 }
 
 /// What reads a configuration: its text, the variables, the plugin's name.
@@ -48,24 +52,32 @@ impl Role {
 }
 
 static KNOWN: [Known; 10] = [
-    built::<ApiKeyAuth>(Role::Authenticator),
-    built::<BasicAuth>(Role::Authenticator),
-    built::<JwtAuth>(Role::Authenticator),
+    built::<ApiKeyAuth>(Role::Authenticator).described::<ApiKeyAuth>(),
+    built::<BasicAuth>(Role::Authenticator).described::<BasicAuth>(),
+    built::<JwtAuth>(Role::Authenticator).described::<JwtAuth>(),
     planned("oauth2-login", Role::Authenticator),
-    built::<TokenIntrospection>(Role::Authenticator),
-    built::<AccessPolicy>(Role::Policy),
+    built::<TokenIntrospection>(Role::Authenticator).described::<TokenIntrospection>(),
+    built::<AccessPolicy>(Role::Policy).described::<AccessPolicy>(),
     planned("rate-limit", Role::Limit),
-    built::<HealthShortcut>(Role::Other),
+    built::<HealthShortcut>(Role::Other).described::<HealthShortcut>(),
     planned("trace-context", Role::Other),
     planned("telemetry", Role::Other),
 ];
 
+/// A filter that is there.
 const fn built<P: Plugin>(role: Role) -> Known {
-    Known { name: P::NAME, role, check: Some(check::<P>) }
+    Known { name: P::NAME, role, check: Some(check::<P>), schema: None }
+}
+
+impl Known {
+    /// The same filter, `P`, whose feature `schema` is on: its types have schemas.
+    const fn described<P: Plugin<Config: JsonSchema, Settings: JsonSchema>>(self) -> Self {
+        Self { schema: Some(schema::of::<P>), ..self }
+    }
 }
 
 const fn planned(name: &'static str, role: Role) -> Known {
-    Known { name, role, check: None }
+    Known { name, role, check: None, schema: None }
 }
 
 /// What the module does at its birth, with no proxy to ask.
@@ -106,6 +118,11 @@ fn stem(module: &str) -> &str {
     let name = module.rsplit('/').next().unwrap_or_default();
     let name = name.split(['@', ':', '?', '#']).next().unwrap_or_default();
     name.strip_suffix(".wasm").unwrap_or(name)
+}
+
+/// The schema of a filter's configuration.
+pub(crate) fn schema_of(name: &str) -> Option<Value> {
+    find(name).and_then(|known| known.schema).map(|make| make())
 }
 
 /// The names of the filters whose configurations can be checked.

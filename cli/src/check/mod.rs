@@ -46,6 +46,8 @@ struct Options {
     allow_unset: bool,
 }
 
+pub(crate) use known::schema_of as schema;
+
 /// The filters whose configurations can be checked by themselves.
 pub(crate) fn names() -> PossibleValuesParser {
     known::names().collect::<Vec<_>>().into()
