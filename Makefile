@@ -7,7 +7,7 @@ WASM := scripts/env --wasm cargo
 MODULES = $(patsubst %/src/main.rs,%,$(wildcard filters/*/src/main.rs tests/modules/*/src/main.rs))
 WASM_PACKAGES = -p shared $(patsubst %,-p %,$(notdir $(MODULES)))
 
-.PHONY: help setup check test demo wasm proxy bench fmt clean
+.PHONY: help setup check test demo wasm proxy bench fuzz fmt clean
 
 help: ## these lines
 	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -50,6 +50,10 @@ bench: ## what the filters cost, natively and in Envoy
 	@scripts/wasm
 	$(HOST) bench $(LOCKED) -p shared --features testing
 	$(HOST) run $(LOCKED) -p tests --no-default-features --bin bench
+
+fuzz: ## the fuzzers, a minute each; SECONDS=3600: an hour each
+	@scripts/setup fuzz
+	@scripts/fuzz $(SECONDS)
 
 fmt: ## format
 	@scripts/setup check

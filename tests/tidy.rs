@@ -108,6 +108,30 @@ fn every_filter_has_the_same_shape() {
     }
 }
 
+/// What a filter's module says in `plugin!`: its type, and its phases.
+fn plugin_of(name: &str) -> (String, Vec<String>) {
+    let main = read(format!("filters/{name}/src/main.rs"));
+    let arguments = main.split_once("plugin!(").unwrap().1.split_once(')').unwrap().0;
+    let mut arguments = arguments.split(',').map(|argument| argument.trim().to_owned());
+    let plugin = arguments.next().unwrap();
+    (plugin.rsplit("::").next().unwrap().to_owned(), arguments.collect())
+}
+
+#[test]
+fn the_bundle_has_every_filter_with_its_phases() {
+    let (lib, main) = (read("filters/bundle/src/lib.rs"), read("filters/bundle/src/main.rs"));
+    for name in filters() {
+        let (plugin, phases) = plugin_of(&name);
+        let calls: String = phases.iter().map(|phase| format!(".{phase}()")).collect();
+        let line = format!("Kind::of::<{plugin}>(Phases::REQUEST{calls}),");
+        assert!(lib.contains(&line), "filters/bundle/src/lib.rs has no `{line}` for {name}");
+        for phase in phases {
+            let says = main.contains(&format!(", {phase}"));
+            assert!(says, "filters/bundle/src/main.rs does not say `{phase}`, as {name} does");
+        }
+    }
+}
+
 #[test]
 fn filters_do_not_depend_on_each_other_nor_on_the_sdk() {
     let metadata: Value =

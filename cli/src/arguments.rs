@@ -103,7 +103,7 @@ either), 1 some, 2 a file cannot be read or an argument is wrong.";
 #[command(after_help = SCHEMA_EXAMPLES)]
 pub(crate) struct SchemaArguments {
     /// The filter.
-    #[arg(value_name = "FILTER", value_parser = crate::check::names())]
+    #[arg(value_name = "FILTER", value_parser = crate::check::described())]
     pub(crate) filter: String,
 }
 

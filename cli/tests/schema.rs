@@ -104,8 +104,18 @@ fn collect(value: &Value, found: &mut Vec<(String, Value)>) {
     let name = module.rsplit('/').next().unwrap_or_default();
     let name = name.split([':', '.']).next().unwrap_or_default();
     for config in [&value["configuration"]["value"], &value["pluginConfig"]] {
-        if !name.is_empty() && config.is_object() {
-            found.push((name.to_owned(), config.clone()));
+        if name.is_empty() || !config.is_object() {
+            continue;
+        }
+        // The bundle: the root id says which filter it is, or that it is a chain of some.
+        let root_id = value["root_id"].as_str().unwrap_or("chain");
+        match (name, config["chain"].as_array()) {
+            ("gatehouse", Some(chain)) => {
+                let members = chain.iter().filter_map(Value::as_object).flatten();
+                found.extend(members.map(|(name, config)| (name.clone(), config.clone())));
+            }
+            ("gatehouse", None) => found.push((root_id.to_owned(), config.clone())),
+            _ => found.push((name.to_owned(), config.clone())),
         }
     }
     match value {

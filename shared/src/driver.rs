@@ -60,7 +60,11 @@ impl<P: Plugin> Instance<P> {
         environment: &Environment,
         birth: &Birth<'_>,
     ) -> Result<Self, Invalid> {
-        let object = config::read(bytes, environment)?;
+        Self::of_object(config::read(bytes, environment)?, birth)
+    }
+
+    /// The same, of a configuration that has been read.
+    pub fn of_object(object: Map<String, Value>, birth: &Birth<'_>) -> Result<Self, Invalid> {
         let known = field_names::<P::Config>();
         let (layers, rest): (_, Map<_, _>) = Layers::split(P::NAME, object, known)?;
         let plugin = P::new(config::interpret(Value::Object(rest))?, &layers, birth)?;
@@ -79,6 +83,7 @@ impl<P: Plugin> Instance<P> {
         request: &Request<'_>,
         effects: &mut Effects,
     ) -> Step {
+        effects.speak_for(P::NAME);
         if !self.plugin.concerns(request) {
             return conclude::<P>(
                 Flow::Continue,
@@ -119,6 +124,7 @@ impl<P: Plugin> Instance<P> {
         request: &Request<'_>,
         effects: &mut Effects,
     ) -> Step {
+        effects.speak_for(P::NAME);
         let Some(scope) = run.scope.clone() else {
             let refusal = Flow::Refuse(Refusal::unavailable("unexpected_answer"));
             return run.conclude(refusal, Format::default(), Mode::Enforce, request, effects);
@@ -134,6 +140,7 @@ impl<P: Plugin> Instance<P> {
         request: &Request<'_>,
         effects: &mut Effects,
     ) -> Step {
+        effects.speak_for(P::NAME);
         let Some(scope) = run.scope.clone() else {
             let refusal = Flow::Refuse(Refusal::unavailable("unexpected_news"));
             return run.conclude(refusal, Format::default(), Mode::Enforce, request, effects);
@@ -144,6 +151,7 @@ impl<P: Plugin> Instance<P> {
 
     /// How the filter refuses one more request that would be held.
     pub fn too_many_held(&self, request: &Request<'_>, effects: &mut Effects) -> Step {
+        effects.speak_for(P::NAME);
         let refusal = Flow::Refuse(Refusal::unavailable("too_many_waiting"));
         conclude::<P>(refusal, self.layers.top().errors, Mode::Enforce, request, effects)
     }
@@ -155,16 +163,19 @@ impl<P: Plugin> Instance<P> {
         response: &Response<'_>,
         effects: &mut Effects,
     ) {
+        effects.speak_for(P::NAME);
         run.filter.on_response(&mut self.plugin, response, effects);
     }
 
     /// The exchange has ended.
     pub fn on_log(&mut self, run: &mut Run<P>, exchange: &Exchange<'_>, effects: &mut Effects) {
+        effects.speak_for(P::NAME);
         run.filter.on_log(&mut self.plugin, exchange, effects);
     }
 
     /// How the filter refuses what the host cannot even show it.
     pub fn host_failure(&self, request: &Request<'_>, effects: &mut Effects) -> Step {
+        effects.speak_for(P::NAME);
         let refusal = Flow::Refuse(Refusal::unavailable("host_failure"));
         conclude::<P>(refusal, self.layers.top().errors, Mode::Enforce, request, effects)
     }

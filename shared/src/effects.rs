@@ -6,7 +6,7 @@
 use std::fmt;
 use std::rc::Rc;
 
-use crate::filter::Call;
+use crate::filter::{Call, Ticket};
 
 /// One thing to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,9 +23,43 @@ pub enum Effect {
     Count(Count),
 }
 
+impl Effect {
+    /// Whether it changes the request.
+    pub(crate) const fn is_for_request(&self) -> bool {
+        matches!(self, Self::SetRequestHeader(..) | Self::RemoveRequestHeader(_))
+    }
+
+    /// Whether it changes the response.
+    pub(crate) const fn is_for_response(&self) -> bool {
+        matches!(self, Self::SetResponseHeader(..))
+    }
+
+    /// The header or piece of state that it writes.
+    const fn name(&self) -> Option<&Rc<str>> {
+        match self {
+            Self::SetRequestHeader(name, _)
+            | Self::RemoveRequestHeader(name)
+            | Self::SetResponseHeader(name, _)
+            | Self::SetState(name, _) => Some(name),
+            Self::Count(_) => None,
+        }
+    }
+
+    /// Whether nothing is left of it once the other is done.
+    fn is_overwritten_by(&self, other: &Self) -> bool {
+        let is_state = |effect: &Self| matches!(effect, Self::SetState(..));
+        self.name().is_some()
+            && self.name() == other.name()
+            && self.is_for_request() == other.is_for_request()
+            && is_state(self) == is_state(other)
+    }
+}
+
 /// A counter of a filter: `gatehouse.<filter>.<event>`, with at most one label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Count {
+    /// Whose it is.
+    pub filter: &'static str,
     /// What happened.
     pub event: &'static str,
     /// The label's name and value; the value is one of a fixed few, never a client's word.
@@ -34,10 +68,11 @@ pub struct Count {
 
 impl Count {
     /// The name under which the proxy keeps it; `stats_tags` in `envoy/` turn it into labels.
-    pub fn name(&self, filter: &str) -> String {
-        match self.label {
-            None => format!("gatehouse.{filter}.{}", self.event),
-            Some((label, value)) => format!("gatehouse.{filter}.{}.{label}.{value}", self.event),
+    pub fn name(&self) -> String {
+        let Self { filter, event, label } = self;
+        match label {
+            None => format!("gatehouse.{filter}.{event}"),
+            Some((label, value)) => format!("gatehouse.{filter}.{event}.{label}.{value}"),
         }
     }
 }
@@ -46,11 +81,34 @@ impl Count {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effects {
     list: Vec<Effect>,
-    calls: Vec<(u32, Call)>,
+    calls: Vec<(Ticket, Call)>,
     kept: Vec<Rc<str>>,
+    /// The filter that speaks, and its place in a chain: who counts, and who is told of a call's end.
+    filter: &'static str,
+    place: usize,
 }
 
 impl Effects {
+    /// None yet, of the filter at a place of a chain.
+    pub(crate) fn at(place: usize) -> Self {
+        Self { place, ..Self::default() }
+    }
+
+    /// What is added from now on is of the filter of this name.
+    pub(crate) const fn speak_for(&mut self, filter: &'static str) {
+        self.filter = filter;
+    }
+
+    /// What is added from now on is of the filter at this place of a chain.
+    pub(crate) const fn speak_at(&mut self, place: usize) {
+        self.place = place;
+    }
+
+    /// The background call that the speaking filter calls `id`.
+    pub(crate) const fn ticket(&self, id: u32) -> Ticket {
+        Ticket { place: self.place, id }
+    }
+
     /// Gives a header of the request this one value.
     pub fn set_request_header(&mut self, name: Rc<str>, value: Rc<[u8]>) {
         self.list.push(Effect::SetRequestHeader(name, value));
@@ -73,21 +131,25 @@ impl Effects {
 
     /// Counts an event.
     pub fn count(&mut self, event: &'static str) {
-        self.list.push(Effect::Count(Count { event, label: None }));
+        self.count_labelled(event, None);
     }
 
     /// Counts an event under a label.
     pub fn count_by(&mut self, event: &'static str, label: &'static str, value: &'static str) {
-        self.list.push(Effect::Count(Count { event, label: Some((label, value)) }));
+        self.count_labelled(event, Some((label, value)));
+    }
+
+    fn count_labelled(&mut self, event: &'static str, label: Option<(&'static str, &'static str)>) {
+        self.list.push(Effect::Count(Count { filter: self.filter, event, label }));
     }
 
     /// Starts a background call of the plugin, whose end is told under `id`.
     pub fn call(&mut self, id: u32, call: Call) {
-        self.calls.push((id, call));
+        self.calls.push((self.ticket(id), call));
     }
 
     /// Hands over the calls to start.
-    pub fn take_calls(&mut self) -> Vec<(u32, Call)> {
+    pub fn take_calls(&mut self) -> Vec<(Ticket, Call)> {
         std::mem::take(&mut self.calls)
     }
 
@@ -99,6 +161,44 @@ impl Effects {
     /// Hands over the names of those headers.
     pub(crate) fn take_kept(&mut self) -> Vec<Rc<str>> {
         std::mem::take(&mut self.kept)
+    }
+
+    /// Adds the calls to start of another's, and takes them from it.
+    pub(crate) fn add_calls(&mut self, other: &mut Self) {
+        self.calls.append(&mut other.calls);
+    }
+
+    /// Keeps only some of what there is to do.
+    pub(crate) fn retain(&mut self, keep: impl FnMut(&Effect) -> bool) {
+        self.list.retain(keep);
+    }
+
+    /// Adds what another filter wants done, as it wants it.
+    pub(crate) fn extend(&mut self, mut other: Self) {
+        self.list.append(&mut other.list);
+        self.calls.append(&mut other.calls);
+    }
+
+    /// Adds what the filter behind in a chain wants done: each header of the request and each piece of
+    /// filter state is written once in the end, as the last filter wants it. Of the response, which
+    /// goes the other way, the foremost filter has the last word.
+    pub(crate) fn settle(&mut self, behind: Self) {
+        let in_front = self.list.iter().filter(|effect| effect.is_for_response());
+        let in_front: Vec<_> = in_front.filter_map(|effect| effect.name().cloned()).collect();
+        for effect in behind.list {
+            let said = effect.is_for_response()
+                && effect.name().is_some_and(|name| in_front.contains(name));
+            if !said {
+                self.list.retain(|known| !known.is_overwritten_by(&effect));
+                self.list.push(effect);
+            }
+        }
+        self.calls.extend(behind.calls);
+    }
+
+    /// Forgets the changes to the request, which does not go on.
+    pub(crate) fn discard_edits(&mut self) {
+        self.list.retain(|effect| !effect.is_for_request());
     }
 
     /// What there is to do, in order.
@@ -128,8 +228,8 @@ impl fmt::Display for Effects {
                     write!(f, "{space}<{name}: {}", text(value))
                 }
                 Effect::SetState(name, value) => write!(f, "{space}{name}={}", text(value)),
-                Effect::Count(Count { event, label: None }) => write!(f, "{space}#{event}"),
-                Effect::Count(Count { event, label: Some((label, value)) }) => {
+                Effect::Count(Count { event, label: None, .. }) => write!(f, "{space}#{event}"),
+                Effect::Count(Count { event, label: Some((label, value)), .. }) => {
                     write!(f, "{space}#{event}[{label}={value}]")
                 }
             }?;

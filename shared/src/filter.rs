@@ -129,7 +129,8 @@ pub trait Filter: Default + 'static {
     ) {
     }
 
-    /// The exchange has ended. Only in modules that ask for it: `plugin!(… log)`.
+    /// The exchange has ended. Only in modules that ask for it: `plugin!(… log)`. Where a filter in
+    /// front has refused the request, this is all that is told of it.
     fn on_log(
         &mut self,
         _plugin: &mut Self::Plugin,
@@ -238,7 +239,16 @@ pub struct Background<'a> {
     pub store: Store<'a>,
     /// What to count.
     pub effects: Effects,
-    calls: Vec<(u32, Call)>,
+    calls: Vec<(Ticket, Call)>,
+}
+
+/// Which background call has ended: the filter's own number for it, and the filter's place in a chain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ticket {
+    /// The place; 0 where there is no chain.
+    pub place: usize,
+    /// The number.
+    pub id: u32,
 }
 
 impl<'a> Background<'a> {
@@ -249,11 +259,16 @@ impl<'a> Background<'a> {
 
     /// Asks for a call; its end is told under `id`.
     pub fn call(&mut self, id: u32, call: Call) {
-        self.calls.push((id, call));
+        self.calls.push((self.effects.ticket(id), call));
+    }
+
+    /// Asks for calls that a request gave rise to.
+    pub fn call_all(&mut self, calls: Vec<(Ticket, Call)>) {
+        self.calls.extend(calls);
     }
 
     /// The calls asked for.
-    pub fn take_calls(&mut self) -> Vec<(u32, Call)> {
+    pub fn take_calls(&mut self) -> Vec<(Ticket, Call)> {
         std::mem::take(&mut self.calls)
     }
 }

@@ -115,6 +115,20 @@ impl<N: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(N, V)> for Headers {
 }
 
 impl Headers {
+    /// Gives `name` (lower case) this one value.
+    pub(crate) fn set(&mut self, name: &str, value: &[u8]) {
+        self.remove(name);
+        let name = self.append(name.as_bytes());
+        let value = self.append(value);
+        self.entries.push(Entry { name, value });
+    }
+
+    /// Takes off every occurrence of `name` (lower case).
+    pub(crate) fn remove(&mut self, name: &str) {
+        let Self { bytes, entries } = self;
+        entries.retain(|entry| bytes.get(entry.name.clone()) != Some(name.as_bytes()));
+    }
+
     fn append(&mut self, text: &[u8]) -> Range<usize> {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(text);

@@ -6,10 +6,15 @@
 //! settings apply, [`matching`], [`identity`], the one maker of refusals ([`reply`]), and what the
 //! workers of a proxy share ([`store`], [`lease`], [`tally`]).
 //!
+//! A module has one filter, or several of which a plugin is one or runs a list of ([`runner`],
+//! [`bundle`], [`chain`]).
+//!
 //! One module knows the ABI of proxy-wasm, and is compiled for Wasm alone: `proxy`. A module is
-//! made from a filter by [`plugin!`].
+//! made from a filter by [`plugin!`], or from several by [`bundle!`].
 
+pub mod bundle;
 pub mod cache;
+pub mod chain;
 pub mod config;
 pub mod driver;
 pub mod effects;
@@ -25,6 +30,7 @@ mod plugin;
 #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
 pub mod proxy;
 pub mod reply;
+pub mod runner;
 #[cfg(feature = "schema")]
 pub mod schema;
 pub mod sources;

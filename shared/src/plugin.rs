@@ -10,9 +10,43 @@ macro_rules! plugin {
     ($plugin:ty $(, $phase:ident)*) => {
         #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
         fn main() {
-            $crate::proxy::start::<$plugin, { false $(|| $crate::plugin_phase!(@keeps $phase))* }>();
+            const PHASES: $crate::runner::Phases = $crate::runner::Phases::REQUEST $(.$phase())*;
+            const KIND: $crate::runner::Kind = $crate::runner::Kind::of::<$plugin>(PHASES);
+            $crate::proxy::start($crate::proxy::Module {
+                name: KIND.name(),
+                configure: |_, bytes, environment, birth| KIND.read(bytes, environment, birth),
+            });
         }
 
+        $crate::plugin_phases!($($phase),*);
+    };
+}
+
+/// Makes one module out of a list of kinds of filter, of which each plugin is one, or runs several
+/// ([`bundle`](crate::bundle)). What one of them is told of, the module has to be told of:
+/// `bundle!(KINDS, wait, response, log)`.
+#[macro_export]
+macro_rules! bundle {
+    ($kinds:expr $(, $phase:ident)*) => {
+        #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
+        fn main() {
+            $crate::proxy::start($crate::proxy::Module {
+                name: "bundle",
+                configure: |root_id, bytes, environment, birth| {
+                    $crate::bundle::configure($kinds, root_id, bytes, environment, birth)
+                },
+            });
+        }
+
+        $crate::plugin_phases!($($phase),*);
+    };
+}
+
+/// The callbacks that only some modules want.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! plugin_phases {
+    ($($phase:ident),*) => {
         $( $crate::plugin_phase!($phase); )*
 
         /// The module is for Wasm; elsewhere there is nothing to run.
@@ -25,12 +59,6 @@ macro_rules! plugin {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! plugin_phase {
-    (@keeps wait) => {
-        false
-    };
-    (@keeps $phase:ident) => {
-        true
-    };
     (wait) => {
         #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
         #[allow(unsafe_code, reason = "callbacks of the ABI")]

@@ -1,6 +1,8 @@
 //! A stand-in for the proxy, for native tests: it holds what a test says, and no opinion of how a
 //! real proxy behaves. That is for the tests of the built modules in the real one.
 
+mod stack;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
@@ -16,6 +18,8 @@ use crate::store::{Store, Version, WriteFailure};
 use crate::time::Timestamp;
 use crate::view::{Host, Map, Request, Unreadable};
 
+pub use stack::{Stack, Sum};
+
 /// The stand-in.
 pub struct Proxy {
     request: RefCell<Headers>,
@@ -25,6 +29,8 @@ pub struct Proxy {
     now: Cell<Timestamp>,
     races: Cell<usize>,
     fails: Cell<bool>,
+    /// What has been read of the request: `headers`, or the path of a property.
+    reads: RefCell<Vec<String>>,
 }
 
 impl Default for Proxy {
@@ -37,6 +43,7 @@ impl Default for Proxy {
             now: Cell::new(Timestamp::from_secs(1_800_000_000)),
             races: Cell::new(0),
             fails: Cell::new(false),
+            reads: RefCell::default(),
         }
     }
 }
@@ -94,6 +101,11 @@ impl Proxy {
             .sum()
     }
 
+    /// What has been read of the request: `headers`, or the path of a property.
+    pub fn reads(&self) -> Vec<String> {
+        self.reads.borrow().clone()
+    }
+
     fn answer<T>(&self, value: T) -> Result<T, Unreadable> {
         if self.fails.get() { Err(Unreadable) } else { Ok(value) }
     }
@@ -110,6 +122,7 @@ impl Host for Proxy {
     }
 
     fn headers(&self, map: Map) -> Result<Headers, Unreadable> {
+        self.reads.borrow_mut().push("headers".to_owned());
         self.answer(match map {
             Map::Request => self.request.borrow().clone(),
             Map::Response => self.response.borrow().clone(),
@@ -121,7 +134,9 @@ impl Host for Proxy {
     }
 
     fn property(&self, path: &[&str]) -> Result<Option<Vec<u8>>, Unreadable> {
-        self.answer(self.properties.borrow().get(&path.join(".")).cloned())
+        let path = path.join(".");
+        self.reads.borrow_mut().push(path.clone());
+        self.answer(self.properties.borrow().get(&path).cloned())
     }
 
     fn shared(&self, key: &str) -> Result<(Vec<u8>, Version), Unreadable> {
@@ -242,15 +257,19 @@ impl<P: Plugin> Bench<P> {
     pub fn tick(&mut self) -> Vec<(u32, Call)> {
         let mut background = Background::new(self.proxy.now.get(), Store::new(&self.proxy));
         self.instance.plugin.on_tick(&mut background);
-        background.take_calls()
+        calls_of(&mut background)
     }
 
     /// Answers a background call: what calls that leads to.
     pub fn answer(&mut self, id: u32, answer: &Answer<'_>) -> Vec<(u32, Call)> {
         let mut background = Background::new(self.proxy.now.get(), Store::new(&self.proxy));
         self.instance.plugin.on_background_answer(id, answer, &mut background);
-        background.take_calls()
+        calls_of(&mut background)
     }
+}
+
+fn calls_of(background: &mut Background<'_>) -> Vec<(u32, Call)> {
+    background.take_calls().into_iter().map(|(ticket, call)| (ticket.id, call)).collect()
 }
 
 /// A value as a `google.protobuf.Struct`, the form in which proxies hand over YAML.

@@ -4,9 +4,12 @@
 //! 2. Time and randomness come with the view; a filter has no other source of them.
 //! 3. A read that the proxy fails is remembered ([`Request::fault`]): the exchange is then refused,
 //!    whatever the filter made of it.
+//! 4. The filters of a chain share a view: each sees the request as those in front of it leave it,
+//!    and what one has read is read for all ([`Request::of_chain`]).
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 
+use crate::effects::{Effect, Effects};
 use crate::headers::{Headers, Sole};
 use crate::store::{Store, Version, WriteFailure};
 use crate::time::Timestamp;
@@ -94,7 +97,12 @@ pub struct Request<'a> {
     headers: OnceCell<Headers>,
     path: OnceCell<Option<Vec<u8>>>,
     fault: Cell<bool>,
+    /// What the filters of a chain have read and set.
+    properties: Option<RefCell<Properties>>,
 }
+
+/// Each by the parts of its path, a zero byte between them.
+type Properties = Vec<(String, Option<Vec<u8>>)>;
 
 impl<'a> Request<'a> {
     /// A view of the request that the proxy is at.
@@ -105,7 +113,38 @@ impl<'a> Request<'a> {
             headers: OnceCell::new(),
             path: OnceCell::new(),
             fault: Cell::new(false),
+            properties: None,
         }
+    }
+
+    /// The same for many filters, of which one or the other will look at all headers.
+    pub(crate) fn of_chain(host: &'a dyn Host) -> Self {
+        Self { properties: Some(RefCell::default()), ..Self::new(host) }
+    }
+
+    /// Shows the filters behind what one in front wants done.
+    pub(crate) fn apply(&mut self, effects: &Effects) {
+        for effect in effects.iter() {
+            match effect {
+                Effect::SetRequestHeader(name, value) => {
+                    if let Some(headers) = self.headers_to_change() {
+                        headers.set(name, value);
+                    }
+                }
+                Effect::RemoveRequestHeader(name) => {
+                    if let Some(headers) = self.headers_to_change() {
+                        headers.remove(name);
+                    }
+                }
+                Effect::SetState(name, value) => self.know(&[name], Some(value.to_vec())),
+                Effect::SetResponseHeader(..) | Effect::Count(_) => {}
+            }
+        }
+    }
+
+    fn headers_to_change(&mut self) -> Option<&mut Headers> {
+        self.headers();
+        self.headers.get_mut()
     }
 
     /// The time now, the same throughout the view.
@@ -123,6 +162,9 @@ impl<'a> Request<'a> {
     pub fn path(&self) -> Option<&[u8]> {
         if let Some(headers) = self.headers.get() {
             return headers.first(":path");
+        }
+        if self.properties.is_some() {
+            return self.headers().first(":path");
         }
         let read = || self.read(self.host.header(Map::Request, ":path"));
         self.path.get_or_init(read).as_deref()
@@ -148,7 +190,28 @@ impl<'a> Request<'a> {
 
     /// A property of the exchange.
     pub fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
-        self.read(self.host.property(path))
+        if let Some(value) = self.known(path) {
+            return value;
+        }
+        let value = self.read(self.host.property(path));
+        self.know(path, value.clone());
+        value
+    }
+
+    /// What a filter of the chain has read or set already.
+    fn known(&self, path: &[&str]) -> Option<Option<Vec<u8>>> {
+        let known = self.properties.as_ref()?.borrow();
+        let found = known.iter().find(|(name, _)| name.split('\0').eq(path.iter().copied()));
+        found.map(|(_, value)| value.clone())
+    }
+
+    fn know(&self, path: &[&str], value: Option<Vec<u8>>) {
+        let Some(properties) = &self.properties else { return };
+        let (path, mut known) = (path.join("\0"), properties.borrow_mut());
+        match known.iter_mut().find(|(name, _)| *name == path) {
+            Some((_, old)) => *old = value,
+            None => known.push((path, value)),
+        }
     }
 
     /// Bytes that nobody can guess.
@@ -201,6 +264,18 @@ impl<'a> Response<'a> {
     /// All headers, `:status` among them; none where the proxy cannot say.
     pub fn headers(&self) -> &Headers {
         self.headers.get_or_init(|| self.host.headers(Map::Response).unwrap_or_default())
+    }
+
+    /// Shows the filters in front what one behind wants done.
+    pub(crate) fn apply(&mut self, effects: &Effects) {
+        for effect in effects.iter() {
+            if let Effect::SetResponseHeader(name, value) = effect {
+                self.headers();
+                if let Some(headers) = self.headers.get_mut() {
+                    headers.set(name, value);
+                }
+            }
+        }
     }
 
     /// The status; 0 where there is none.

@@ -5,10 +5,12 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
     reason = "test code"
 )]
 
 mod access_policy;
+mod any_order;
 mod api_key_auth;
 mod basic_auth;
 mod health_shortcut;

@@ -67,8 +67,8 @@ fn text_that_is_no_json_is_refused() {
 
 #[test]
 fn without_any_configuration_nothing_is_open() {
-    let mut setup = Setup::new().filter("basic-auth", json!({}));
-    setup = setup.with_plugin(|plugin| {
+    let setup = Setup::new().native(tests::envoy::wasm("basic-auth", json!({})));
+    let setup = setup.with_plugin(|plugin| {
         plugin.as_object_mut().unwrap().remove("configuration");
     });
     assert!(setup.configuration_error().starts_with("nobody can log in"));

@@ -129,7 +129,7 @@ fn a_body_follows_a_request_that_waits_and_not_one_that_is_refused() {
 }
 
 /// Three times what Envoy buffers of a connection by default.
-const LARGE: [u8; 3 << 20] = [b'x'; 3 << 20];
+static LARGE: [u8; 3 << 20] = [b'x'; 3 << 20];
 
 #[test]
 fn a_body_larger_than_what_envoy_buffers_waits_with_its_client() {

@@ -14,13 +14,17 @@ pub fn module(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("there is no {} nor {}; run `make wasm`", places[0], places[1]))
 }
 
-/// The names of the filters: the folders in `filters/`.
+/// The module that has every filter.
+pub const BUNDLE: &str = "gatehouse";
+
+/// The names of the filters: the folders in `filters/`, but for the one that bundles them.
 pub fn filters() -> Vec<String> {
     let folders = std::fs::read_dir(top().join("filters")).expect("filters/ is there");
     let mut names: Vec<_> = folders
         .map(|entry| entry.expect("readable").path())
         .filter(|path| path.join("src/main.rs").exists())
         .map(|path| path.file_name().unwrap_or_default().to_string_lossy().into_owned())
+        .filter(|name| name != "bundle")
         .collect();
     names.sort();
     names

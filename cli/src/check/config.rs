@@ -35,6 +35,7 @@ pub(super) fn check(site: &Site<'_>, options: &Options, report: &mut Report) -> 
     let text = match &site.config {
         Config::Text(at, _) => at.text().unwrap_or_default().as_bytes().to_vec(),
         Config::Tree(at) => at.node.value().to_string().into_bytes(),
+        Config::Part(_, node) => node.value().to_string().into_bytes(),
         Config::None | Config::Broken(..) => Vec::new(),
     };
     let (mut kinds, mut first) = (HashMap::new(), None);

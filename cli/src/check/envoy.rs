@@ -1,5 +1,6 @@
 //! Filters in what Envoy reads: a bootstrap, xDS resources, the patches of an `EnvoyFilter`.
 
+use super::bundle;
 use super::document::At;
 use super::known;
 use super::lints::Code;
@@ -48,7 +49,8 @@ pub(super) fn managers<'a>(all: &[At<'a>]) -> Vec<Manager<'a>> {
 /// All filters of ours.
 pub(super) fn sites<'a>(all: &[At<'a>], report: &mut Report) -> Vec<Site<'a>> {
     let wasm = all.iter().filter_map(|at| typed(at, "filters.http.wasm.v3.Wasm"));
-    wasm.filter_map(|wasm| site(&wasm.field("config")?, report)).collect()
+    let plugins = wasm.filter_map(|wasm| wasm.field("config"));
+    plugins.flat_map(|plugin| of_plugin(&plugin, report)).collect()
 }
 
 /// What is of a type: the object that says so, or the `value` of a `TypedStruct`.
@@ -62,7 +64,8 @@ fn typed<'a>(at: &At<'a>, ending: &str) -> Option<At<'a>> {
     (is_struct && is(at.text_of("type_url"))).then(|| at.field("value"))?
 }
 
-fn site<'a>(plugin: &At<'a>, report: &mut Report) -> Option<Site<'a>> {
+/// One filter, none of ours, or those of a chain.
+fn of_plugin<'a>(plugin: &At<'a>, report: &mut Report) -> Vec<Site<'a>> {
     let vm = plugin.field("vm_config");
     let code = vm.as_ref().and_then(|vm| vm.field("code"));
     let module = code.as_ref().and_then(|code| {
@@ -72,23 +75,25 @@ fn site<'a>(plugin: &At<'a>, report: &mut Report) -> Option<Site<'a>> {
     let module = module.as_ref();
     let (name, root) = (plugin.text_of("name"), plugin.text_of("root_id"));
     let text = module.and_then(|at| at.text());
+    let place = plugin.clone();
+    let config = plugin.field("configuration").map_or(Config::None, config);
+    let environment = vm.and_then(|vm| vm.field("environment_variables")).map_or_else(
+        || Variables { from_host: Some(Vec::new()), ..Variables::default() },
+        |at| variables(&at),
+    );
+    let named = name.unwrap_or_default().to_owned();
+    if text.is_some_and(known::is_bundle) {
+        let plugin = bundle::Plugin { root_id: root, name: named, place, config, environment };
+        return bundle::sites(plugin, report);
+    }
     let Some(known) = identify(text, &[root, name]) else {
         if let Some(module) = module.filter(|_| text.is_some_and(known::is_ours)) {
             let message = "which filter it is cannot be told from its module, `root_id` or `name`";
             Code::UnknownFilter.report(module, message, report);
         }
-        return None;
+        return Vec::new();
     };
-    Some(Site {
-        known,
-        name: name.unwrap_or_default().to_owned(),
-        place: plugin.clone(),
-        config: plugin.field("configuration").map_or(Config::None, config),
-        environment: vm.and_then(|vm| vm.field("environment_variables")).map_or_else(
-            || Variables { from_host: Some(Vec::new()), ..Variables::default() },
-            |at| variables(&at),
-        ),
-    })
+    vec![Site { known, name: named, place, config, environment }]
 }
 
 /// A `StringValue` of JSON, or a `Struct`.

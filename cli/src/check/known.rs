@@ -125,9 +125,15 @@ pub(crate) fn schema_of(name: &str) -> Option<Value> {
     find(name).and_then(|known| known.schema).map(|make| make())
 }
 
-/// The names of the filters whose configurations can be checked.
+/// The names of the filters that have one.
+pub(super) fn described() -> impl Iterator<Item = &'static str> {
+    KNOWN.iter().filter(|known| known.schema.is_some()).map(|known| known.name)
+}
+
+/// The names of the filters whose configurations can be checked, and of a chain of them.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    KNOWN.iter().filter(|known| known.check.is_some()).map(|known| known.name)
+    let filters = KNOWN.iter().filter(|known| known.check.is_some()).map(|known| known.name);
+    filters.chain([shared::chain::NAME])
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Filters in what Kubernetes reads: Istio's `WasmPlugin`, Envoy Gateway's `EnvoyExtensionPolicy`.
 
+use super::bundle;
 use super::document::At;
 use super::known;
 use super::lints::Code;
@@ -32,7 +33,7 @@ pub(super) fn is_patch(object: &At<'_>) -> bool {
 /// The filters of ours in an object.
 pub(super) fn sites<'a>(object: &At<'a>, report: &mut Report) -> Vec<Placed<'a>> {
     match kind(object) {
-        Some("WasmPlugin") => wasm_plugin(object, report).into_iter().collect(),
+        Some("WasmPlugin") => wasm_plugin(object, report).unwrap_or_default(),
         Some("EnvoyExtensionPolicy") => extension_policy(object, report),
         _ => Vec::new(),
     }
@@ -42,10 +43,10 @@ fn kind<'a>(object: &At<'a>) -> Option<&'a str> {
     object.get("kind")?.text()
 }
 
-fn wasm_plugin<'a>(object: &At<'a>, report: &mut Report) -> Option<Placed<'a>> {
+fn wasm_plugin<'a>(object: &At<'a>, report: &mut Report) -> Option<Vec<Placed<'a>>> {
     let spec = object.get("spec")?;
     let name = spec.text_of("pluginName");
-    let known = known_of(spec.get("url").as_ref(), &[name], report)?;
+    let url = spec.get("url");
     let phase = match spec.text_of("phase") {
         Some("AUTHN") => 1,
         Some("AUTHZ") => 2,
@@ -55,12 +56,18 @@ fn wasm_plugin<'a>(object: &At<'a>, report: &mut Report) -> Option<Placed<'a>> {
     let priority = spec.get("priority").and_then(|at| at.node.value().as_i64()).unwrap_or_default();
     let config = spec.get("pluginConfig").map_or(Config::None, Config::Tree);
     let environment = env(&spec);
-    let name = name.unwrap_or(known.name).to_owned();
-    Some(Placed {
-        chain: chain(object, &spec),
-        order: (phase, priority.saturating_neg()),
-        site: Site { known, name, place: spec, config, environment },
-    })
+    let (chain, order) = (chain(object, &spec), (phase, priority.saturating_neg()));
+    let sites = if is_bundle(url.as_ref()) {
+        let called = name.unwrap_or_default().to_owned();
+        let plugin =
+            bundle::Plugin { root_id: name, name: called, place: spec, config, environment };
+        bundle::sites(plugin, report)
+    } else {
+        let known = known_of(url.as_ref(), &[name], report)?;
+        let name = name.unwrap_or(known.name).to_owned();
+        vec![Site { known, name, place: spec, config, environment }]
+    };
+    Some(sites.into_iter().map(|site| Placed { site, chain: chain.clone(), order }).collect())
 }
 
 /// `vmConfig.env`: a value, or `valueFrom: HOST`.
@@ -81,26 +88,35 @@ fn env<'a>(spec: &At<'a>) -> Variables<'a> {
 fn extension_policy<'a>(object: &At<'a>, report: &mut Report) -> Vec<Placed<'a>> {
     let Some(spec) = object.get("spec") else { return Vec::new() };
     let plugins = spec.get("wasm").map(|list| list.items()).unwrap_or_default();
-    let placed = |(index, plugin): (i64, At<'a>)| {
+    let mut placed = |(index, plugin): (i64, At<'a>)| {
         let code = plugin.get("code");
         let url = |kind: &str| code.as_ref()?.fields(&[kind, "url"]);
         let names = [plugin.text_of("rootID"), plugin.text_of("name")];
-        let known = known_of(url("image").or_else(|| url("http")).as_ref(), &names, report)?;
+        let url = url("image").or_else(|| url("http"));
         let host = plugin.fields(&["env", "hostKeys"]).map(|keys| keys.items()).unwrap_or_default();
         let from_host = host.iter().filter_map(|key| Some(key.text()?.to_owned())).collect();
-        Some(Placed {
-            chain: format!("policy {}", chain(object, &spec)),
-            order: (0, index),
-            site: Site {
-                known,
-                name: plugin.text_of("name").unwrap_or(known.name).to_owned(),
-                config: plugin.get("config").map_or(Config::None, Config::Tree),
-                environment: Variables { set: Vec::new(), from_host: Some(from_host) },
-                place: plugin,
-            },
-        })
+        let name = plugin.text_of("name").map(str::to_owned);
+        let config = plugin.get("config").map_or(Config::None, Config::Tree);
+        let environment = Variables { set: Vec::new(), from_host: Some(from_host) };
+        let sites = if is_bundle(url.as_ref()) {
+            let (root_id, name) = (plugin.text_of("rootID"), name.unwrap_or_default());
+            let plugin = bundle::Plugin { root_id, name, place: plugin, config, environment };
+            bundle::sites(plugin, report)
+        } else {
+            let known = known_of(url.as_ref(), &names, report)?;
+            let name = name.unwrap_or_else(|| known.name.to_owned());
+            vec![Site { known, name, place: plugin, config, environment }]
+        };
+        let chain = format!("policy {}", chain(object, &spec));
+        let of = move |site| Placed { site, chain: chain.clone(), order: (0, index) };
+        Some(sites.into_iter().map(of).collect::<Vec<_>>())
     };
-    (0..).zip(plugins).filter_map(placed).collect()
+    (0..).zip(plugins).filter_map(&mut placed).flatten().collect()
+}
+
+/// Whether it is the module that has every filter.
+fn is_bundle(module: Option<&At<'_>>) -> bool {
+    module.and_then(|at| at.text()).is_some_and(known::is_bundle)
 }
 
 fn known_of(

@@ -8,6 +8,7 @@
 //! 4. A finding has a file, a line, a path, a level and a code. An error is exit code 1, with
 //!    `--strict` so is a warning; a file that cannot be read is 2.
 
+mod bundle;
 mod config;
 mod document;
 mod envoy;
@@ -47,6 +48,11 @@ struct Options {
 }
 
 pub(crate) use known::schema_of as schema;
+
+/// The filters whose configurations have a schema.
+pub(crate) fn described() -> PossibleValuesParser {
+    known::described().collect::<Vec<_>>().into()
+}
 
 /// The filters whose configurations can be checked by themselves.
 pub(crate) fn names() -> PossibleValuesParser {
@@ -151,6 +157,20 @@ fn check_document<'a>(
     }
     let said =
         document.comment.as_deref().and_then(|comment| comment.split([' ', ',', ':']).next());
+    if let Some(chain @ shared::chain::NAME) = named.or(said) {
+        let sites = bundle::sites(
+            bundle::Plugin {
+                root_id: Some(chain),
+                name: chain.to_owned(),
+                place: top.clone(),
+                config: Config::Tree(top),
+                environment: Variables::default(),
+            },
+            report,
+        );
+        sites.iter().for_each(|site| drop(check_site(site, options, report)));
+        return chain::check(&sites.iter().collect::<Vec<_>>(), false, report);
+    }
     let Some(known) = named.or(said).and_then(known::find) else {
         if matches!(document.root.kind, document::Kind::Null) {
             return;
@@ -186,7 +206,8 @@ fn check_envoy<'a>(top: &At<'a>, all: &[At<'a>], options: &Options, report: &mut
     }
     for manager in envoy::managers(all) {
         let entries = manager.filters.iter();
-        let entries = entries.filter_map(|entry| Some((entry, find(entry, &sites, all)?)));
+        let entries = entries
+            .flat_map(|entry| find(entry, &sites, all).into_iter().map(move |site| (entry, site)));
         let entries: Vec<(&At<'_>, &Site<'_>)> = entries.collect();
         let chain: Vec<_> = entries.iter().map(|(_, site)| *site).collect();
         if chain.is_empty() {
@@ -198,26 +219,27 @@ fn check_envoy<'a>(top: &At<'a>, all: &[At<'a>], options: &Options, report: &mut
         connection::check(&manager.at, report);
         // What is discovered from elsewhere may be the filter that is missing.
         let is_whole = !manager.filters.iter().any(|entry| {
-            entry.field("config_discovery").is_some() && find(entry, &sites, all).is_none()
+            entry.field("config_discovery").is_some() && find(entry, &sites, all).is_empty()
         });
         chain::check(&chain, is_whole, report);
         chain::upgrades(&manager.at, &chain, &sites, report);
     }
 }
 
-/// The filter of ours at an entry of `http_filters`: in it, or where it is discovered under its name.
-fn find<'s, 'a>(entry: &At<'a>, sites: &'s [Site<'a>], all: &[At<'a>]) -> Option<&'s Site<'a>> {
-    let within = |outer: &At<'_>| sites.iter().find(|site| chain::is_within(&site.place, outer));
+/// The filters of ours at an entry of `http_filters`: in it, or where it is discovered under its name.
+fn find<'s, 'a>(entry: &At<'a>, sites: &'s [Site<'a>], all: &[At<'a>]) -> Vec<&'s Site<'a>> {
+    let within =
+        |outer: &At<'_>| sites.iter().filter(|site| chain::is_within(&site.place, outer)).collect();
     if entry.field("config_discovery").is_none() {
         return within(entry);
     }
-    let name = entry.text_of("name")?;
+    let Some(name) = entry.text_of("name") else { return Vec::new() };
     let is_resource = |at: &&At<'_>| {
         at.text_of("name") == Some(name)
             && at.field("typed_config").is_some()
             && at.get("@type").is_some()
     };
-    within(all.iter().find(is_resource)?)
+    all.iter().find(is_resource).map(within).unwrap_or_default()
 }
 
 /// Filters in manifests, those on the same workloads in their order.

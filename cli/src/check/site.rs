@@ -22,6 +22,8 @@ pub(super) enum Config<'a> {
     Tree(At<'a>),
     /// It is JSON in a text of the document.
     Text(At<'a>, Box<Node>),
+    /// It is part of either: the path of it, and what stands there.
+    Part(String, Box<Node>),
     /// It is meant to be that, and is not.
     Broken(At<'a>, Syntax),
 }
@@ -41,6 +43,7 @@ impl<'a> Config<'a> {
         match self {
             Self::Tree(at) => Some((at.clone(), "")),
             Self::Text(at, node) => Some((At::top(node), &at.path)),
+            Self::Part(path, node) => Some((At::top(node), path)),
             Self::None | Self::Broken(..) => None,
         }
     }
@@ -55,11 +58,9 @@ pub(super) struct Variables<'a> {
     pub(super) from_host: Option<Vec<String>>,
 }
 
-/// Which of our filters a plugin is: by its module, or by its name where the module says nothing.
+/// Which of our filters a plugin is: by its module, or by its name where the module says nothing. Not
+/// for the module that has them all.
 pub(super) fn identify(module: Option<&str>, names: &[Option<&str>]) -> Option<&'static Known> {
     let by_name = || names.iter().flatten().find_map(|name| known::find(name));
-    match module {
-        Some(module) if !known::is_bundle(module) => known::of_module(module).or_else(by_name),
-        _ => by_name(),
-    }
+    module.and_then(known::of_module).or_else(by_name)
 }

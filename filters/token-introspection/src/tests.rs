@@ -71,7 +71,7 @@ fn asked(bench: &mut Bench<TokenIntrospection>, token: &str, body: &Value) -> Ou
     let (mut run, mut outcome) = begin(bench, token);
     let calls = outcome.effects.take_calls();
     let [(id, _)] = calls.as_slice() else { panic!("{} calls", calls.len()) };
-    says(bench, *id, body);
+    says(bench, id.id, body);
     bench.news(&mut run)
 }
 
@@ -180,7 +180,7 @@ fn requests_with_one_token_wait_for_one_answer() {
     let mut others: Vec<_> = (0..5).map(|_| begin(&mut bench, "t")).collect();
     assert!(others.iter_mut().all(|(_, outcome)| outcome.line() == "hold"));
     assert_eq!(bench.news(&mut first).line(), "hold");
-    says(&mut bench, calls[0].0, &active());
+    says(&mut bench, calls[0].0.id, &active());
     for (run, _) in &mut others {
         assert!(bench.news(run).line().starts_with("continue #allowed[by=endpoint]"));
     }
@@ -196,7 +196,7 @@ fn only_so_many_tokens_are_asked_about_at_a_time() {
     assert!(again(&mut bench, "b").starts_with("hold call POST idp/introspect"));
     assert!(again(&mut bench, "c").starts_with("503 gatehouse.token-introspection.too_many_calls"));
     assert_eq!(again(&mut bench, "a"), "hold", "joins");
-    says(&mut bench, calls[0].0, &active());
+    says(&mut bench, calls[0].0.id, &active());
     assert!(again(&mut bench, "c").starts_with("hold call"));
 }
 
@@ -252,7 +252,7 @@ fn a_fault_is_told_to_all_who_wait_and_not_remembered() {
     let (mut first, mut outcome) = begin(&mut bench, "t");
     let calls = outcome.effects.take_calls();
     let (mut second, _) = begin(&mut bench, "t");
-    bench.answer(calls[0].0, &Answer::Failed(CallFailure::NoHost));
+    bench.answer(calls[0].0.id, &Answer::Failed(CallFailure::NoHost));
     for run in [&mut first, &mut second] {
         let line = bench.news(run).line();
         assert!(
@@ -279,7 +279,7 @@ fn an_answer_that_never_comes_is_given_up_and_a_late_one_is_for_nobody() {
             .line()
             .starts_with("503 gatehouse.token-introspection.endpoint_timeout")
     );
-    says(&mut bench, calls[0].0, &active());
+    says(&mut bench, calls[0].0.id, &active());
     assert!(again(&mut bench, "t").starts_with("hold call POST"));
 }
 
@@ -312,7 +312,7 @@ fn one_worker_asks_for_all() {
     let (mut run, outcome) = swapped(&mut bench, &mut other, |bench| begin(bench, "t"));
     assert_eq!(outcome.line(), "hold");
     assert!(swapped(&mut bench, &mut other, Bench::tick).is_empty());
-    says(&mut bench, calls[0].0, &active());
+    says(&mut bench, calls[0].0.id, &active());
     let line = swapped(&mut bench, &mut other, |bench| {
         assert!(bench.tick().is_empty());
         bench.news(&mut run).line()
@@ -348,7 +348,7 @@ fn a_fault_reaches_those_who_wait_on_other_workers() {
     let calls = begin(&mut bench, "t").1.effects.take_calls();
     let (mut run, _) = swapped(&mut bench, &mut other, |bench| begin(bench, "t"));
     bench.proxy.pass(Duration::from_secs(1));
-    bench.answer(calls[0].0, &Answer::Failed(CallFailure::TooLong));
+    bench.answer(calls[0].0.id, &Answer::Failed(CallFailure::TooLong));
     let line = swapped(&mut bench, &mut other, |bench| {
         assert!(bench.tick().is_empty());
         bench.news(&mut run).line()
@@ -366,7 +366,7 @@ fn where_the_store_fails_each_worker_asks_for_itself() {
     let mut outcome = swapped(&mut bench, &mut other, |bench| begin(bench, "t").1);
     let calls = outcome.effects.take_calls();
     assert_eq!(calls.len(), 1);
-    swapped(&mut bench, &mut other, |bench| says(bench, calls[0].0, &active()));
+    swapped(&mut bench, &mut other, |bench| says(bench, calls[0].0.id, &active()));
     let line = swapped(&mut bench, &mut other, |bench| again(bench, "t"));
     assert!(line.starts_with("continue #allowed[by=cache]"), "{line}");
 }

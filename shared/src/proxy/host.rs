@@ -153,7 +153,7 @@ fn unreadable(error: HostError) -> Unreadable {
 pub(super) struct NotApplied;
 
 /// Does what a filter wants done to a request that goes on, or to a response (`map` says which).
-pub(super) fn apply(filter: &'static str, effects: &[Effect], map: Map) -> Result<(), NotApplied> {
+pub(super) fn apply(effects: &[Effect], map: Map) -> Result<(), NotApplied> {
     let outcomes = effects.iter().map(|effect| match (effect, map) {
         (Effect::SetRequestHeader(name, value), Map::Request)
         | (Effect::SetResponseHeader(name, value), Map::Response) => {
@@ -163,7 +163,7 @@ pub(super) fn apply(filter: &'static str, effects: &[Effect], map: Map) -> Resul
             imports::remove_header(MapType::RequestHeaders, name)
         }
         _ => {
-            note(filter, effect);
+            note(effect);
             Ok(())
         }
     });
@@ -172,15 +172,15 @@ pub(super) fn apply(filter: &'static str, effects: &[Effect], map: Map) -> Resul
 }
 
 /// Counts and keeps filter state: what is done for a request that is refused, too.
-pub(super) fn note(filter: &'static str, effect: &Effect) {
+pub(super) fn note(effect: &Effect) {
     match effect {
         Effect::SetState(name, value) => {
             // Whoever needs the state and does not find it refuses by itself.
             if let Err(error) = imports::set_property(name, value) {
-                log::debug!("{filter}: filter state {name} is not kept: {error:?}");
+                log::debug!("filter state {name} is not kept: {error:?}");
             }
         }
-        Effect::Count(count) => increment(filter, *count),
+        Effect::Count(count) => increment(*count),
         Effect::SetRequestHeader(..)
         | Effect::RemoveRequestHeader(..)
         | Effect::SetResponseHeader(..) => {}
@@ -190,21 +190,21 @@ pub(super) fn note(filter: &'static str, effect: &Effect) {
 thread_local! {
     /// The proxy gives a new number at each definition of a counter, so each is defined once. There
     /// are a handful, and comparing them is cheaper than hashing one.
-    static COUNTERS: RefCell<Vec<(&'static str, Count, u32)>> = const { RefCell::new(Vec::new()) };
+    static COUNTERS: RefCell<Vec<(Count, u32)>> = const { RefCell::new(Vec::new()) };
 }
 
-fn increment(filter: &'static str, count: Count) {
+fn increment(count: Count) {
     let id = COUNTERS.with_borrow_mut(|counters| {
-        let known = counters.iter().find(|(f, c, _)| (*f, *c) == (filter, count));
-        if let Some((_, _, id)) = known {
+        let known = counters.iter().find(|(known, _)| *known == count);
+        if let Some((_, id)) = known {
             return Ok(*id);
         }
-        let id = imports::define_counter(&count.name(filter))?;
-        counters.push((filter, count, id));
+        let id = imports::define_counter(&count.name())?;
+        counters.push((count, id));
         Ok(id)
     });
     if let Err(error) = id.and_then(|id| imports::increment(id, 1)) {
-        log::debug!("{filter}: the counter {} is not kept: {error:?}", count.event);
+        log::debug!("the counter {} is not kept: {error:?}", count.name());
     }
 }
 

@@ -14,9 +14,9 @@ mod logger;
 mod root;
 mod vm;
 
-use root::Rooted;
-
-use crate::filter::Plugin;
+use crate::config::{Environment, Invalid};
+use crate::filter::Birth;
+use crate::runner::Runner;
 
 /// What a callback answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,11 +28,22 @@ pub enum Action {
     Pause = 1,
 }
 
-/// Prepares the VM for the plugins of one kind of filter. `MORE` says whether they are told of
-/// responses or ends.
-pub fn start<P: Plugin, const MORE: bool>() {
+/// What a module has. A function, so that a module of one filter is without the code for several.
+#[derive(Clone, Copy, Debug)]
+pub struct Module {
+    /// What it is called in logs.
+    pub name: &'static str,
+    /// Takes a plugin's configuration into effect: of its root id, and of the bytes that the proxy
+    /// hands over.
+    pub configure: Configure,
+}
+
+type Configure = fn(&str, &[u8], &Environment, &Birth<'_>) -> Result<Box<dyn Runner>, Invalid>;
+
+/// Prepares the VM for the plugins of a module.
+pub fn start(module: Module) {
     logger::install();
-    vm::with((), |vm| vm.set_make_root(|| Box::new(Rooted::<P>::new(MORE))));
+    vm::with((), |vm| vm.set_module(module));
 }
 
 /// More of a request has come. Where Envoy is set to `allow_on_headers_stop_iteration`, it would

@@ -1,18 +1,19 @@
-//! One plugin of the proxy: its configured filter and the exchanges under it.
+//! One plugin of the proxy: what it runs, and the exchanges under it.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::Action;
 use super::host::{self, Live, NotApplied, apply, note};
 use super::imports::{self, BufferType, HostError, MapType};
 use super::vm::{Caller, Calls};
+use super::{Action, Module};
 use crate::config::Environment;
-use crate::driver::{Instance, Run, Step};
+use crate::driver::Step;
 use crate::effects::{Effect, Effects};
-use crate::filter::{Answer, Background, Birth, Call, CallFailure, Plugin};
+use crate::filter::{Answer, Background, Birth, Call, CallFailure, Ticket};
 use crate::hash::Spread;
 use crate::reply::{Format, Refusal, Reply};
+use crate::runner::Runner;
 use crate::store::Store;
 use crate::view::{Exchange, Host, Map, Request, Response, parse_status};
 
@@ -25,28 +26,6 @@ const FIRST_TICK: Duration = Duration::from_millis(1);
 /// How many requests a plugin may hold on one worker.
 const MOST_HELD: usize = 1024;
 
-/// A plugin of any kind of filter.
-pub(super) trait Root {
-    /// Takes the proxy's configuration into effect; whether that went well.
-    fn configure(&mut self) -> bool;
-    /// Time has passed.
-    fn tick(&mut self, calls: &mut Calls<'_>);
-    /// Whether more of a request is held back: it waits for a call, or was answered.
-    fn holds(&self, stream: u32) -> bool;
-    /// An exchange is over; the token of the call that it still waited for.
-    fn close(&mut self, stream: u32) -> Option<u32>;
-    /// The head of its request has come.
-    fn request(&mut self, stream: u32, calls: &mut Calls<'_>) -> Action;
-    /// The head of its response has come.
-    fn response(&mut self, stream: u32);
-    /// It is logged.
-    fn log(&mut self, stream: u32);
-    /// The call that an exchange waits for has ended.
-    fn answered(&mut self, stream: u32, ended: Ended, calls: &mut Calls<'_>);
-    /// A background call has ended.
-    fn background_answered(&mut self, id: u32, ended: Ended, calls: &mut Calls<'_>);
-}
-
 /// A call that has ended, as the proxy tells it.
 #[derive(Clone, Copy)]
 pub(super) struct Ended {
@@ -58,21 +37,20 @@ pub(super) struct Ended {
     pub(super) max_body: usize,
 }
 
-/// The plugin of one kind of filter.
-pub(super) struct Rooted<P: Plugin> {
-    instance: Option<Instance<P>>,
+/// A plugin: what it runs, and the exchanges under it.
+pub(super) struct Root {
+    module: Module,
+    runner: Option<Box<dyn Runner>>,
     /// The exchanges that there is more to come for.
-    streams: HashMap<u32, Stream<P>, Spread>,
+    streams: HashMap<u32, Stream, Spread>,
     /// The exchanges whose requests wait for news.
     held: Vec<u32>,
     /// How often time passes for it.
     tick: Duration,
-    /// Whether more comes for every exchange: its response, its end.
-    keeps_streams: bool,
 }
 
-struct Stream<P: Plugin> {
-    run: Run<P>,
+#[derive(Default)]
+struct Stream {
     waits_for: Option<u32>,
     /// Whether its request is held until there may be news.
     held: bool,
@@ -84,77 +62,71 @@ struct Stream<P: Plugin> {
     response: Vec<Effect>,
 }
 
-impl<P: Plugin> Default for Stream<P> {
-    fn default() -> Self {
+impl Root {
+    /// A plugin that has no configuration yet.
+    pub(super) fn new(module: Module) -> Self {
         Self {
-            run: Run::default(),
-            waits_for: None,
-            held: false,
-            answered: false,
-            effects: Effects::default(),
-            response: vec![],
-        }
-    }
-}
-
-impl<P: Plugin> Rooted<P> {
-    pub(super) fn new(keeps_streams: bool) -> Self {
-        Self {
-            instance: None,
+            module,
+            runner: None,
             streams: HashMap::default(),
             held: Vec::new(),
             tick: SLOWEST_TICK,
-            keeps_streams,
         }
     }
-}
 
-impl<P: Plugin> Root for Rooted<P> {
-    fn configure(&mut self) -> bool {
+    /// Takes the proxy's configuration into effect; whether that went well.
+    pub(super) fn configure(&mut self) -> bool {
         super::logger::follow_level();
-        match configure::<P>() {
-            Ok(instance) => {
-                self.instance = Some(instance);
+        match configure(self.module) {
+            Ok(runner) => {
+                self.runner = Some(runner);
                 self.set_tick(FIRST_TICK);
                 true
             }
             Err(why) => {
-                log::error!("{}: configuration refused: {why}", P::NAME);
+                log::error!("{}: configuration refused: {why}", self.name());
                 false
             }
         }
     }
 
-    fn tick(&mut self, calls: &mut Calls<'_>) {
+    /// Time has passed.
+    pub(super) fn tick(&mut self, calls: &mut Calls<'_>) {
         super::logger::follow_level();
-        let Some(instance) = &mut self.instance else { return };
-        let next = instance.plugin.tick().unwrap_or(SLOWEST_TICK).min(SLOWEST_TICK);
+        let Some(runner) = &mut self.runner else { return };
+        let next = runner.tick().unwrap_or(SLOWEST_TICK).min(SLOWEST_TICK);
         if let Ok(now) = Live.now() {
             let mut background = Background::new(now, Store::new(&Live));
-            instance.plugin.on_tick(&mut background);
+            runner.on_tick(&mut background);
             self.do_background(background, calls);
         }
         self.spread_news(calls);
         self.set_tick(if self.held.is_empty() { next } else { NEWS_TICK });
     }
 
-    fn close(&mut self, stream: u32) -> Option<u32> {
+    /// An exchange is over; the token of the call that it still waited for.
+    pub(super) fn close(&mut self, stream: u32) -> Option<u32> {
         let state = self.streams.remove(&stream)?;
+        if let Some(runner) = &mut self.runner {
+            runner.forget(stream);
+        }
         if state.held {
             self.held.retain(|held| *held != stream);
         }
         state.waits_for
     }
 
-    fn request(&mut self, stream: u32, calls: &mut Calls<'_>) -> Action {
-        let Some(instance) = &mut self.instance else { return refuse_unconfigured(P::NAME) };
-        let request = Request::new(&Live);
+    /// The head of its request has come.
+    pub(super) fn request(&mut self, stream: u32, calls: &mut Calls<'_>) -> Action {
+        let Some(runner) = &mut self.runner else { return refuse_unconfigured(self.name()) };
+        let mut request = runner.view(&Live);
         let mut state = Stream::default();
-        let step = instance.on_request(&mut state.run, &request, &mut state.effects);
+        let step = runner.on_request(stream, &mut request, &mut state.effects);
         let room = self.held.len() < MOST_HELD;
-        let action = act(stream, instance, &mut state, step, &request, calls, room);
+        let action = act(stream, &mut **runner, &mut state, step, &mut request, calls, room);
         let (started, held) = (state.effects.take_calls(), state.held);
-        if self.keeps_streams || action == Action::Pause {
+        let has_more = runner.phases().has_more() || !state.response.is_empty();
+        if has_more || action == Action::Pause {
             self.streams.insert(stream, state);
         }
         if held {
@@ -164,50 +136,52 @@ impl<P: Plugin> Root for Rooted<P> {
         action
     }
 
-    fn holds(&self, stream: u32) -> bool {
-        let held = |state: &Stream<P>| state.waits_for.is_some() || state.held || state.answered;
-        self.instance.is_none() || self.streams.get(&stream).is_some_and(held)
+    /// Whether more of a request is held back: it waits for a call, or was answered.
+    pub(super) fn holds(&self, stream: u32) -> bool {
+        let held = |state: &Stream| state.waits_for.is_some() || state.held || state.answered;
+        self.runner.is_none() || self.streams.get(&stream).is_some_and(held)
     }
 
-    fn response(&mut self, stream: u32) {
-        let (Some(instance), Some(state)) = (&mut self.instance, self.streams.get_mut(&stream))
-        else {
-            return;
-        };
+    /// The head of its response has come.
+    pub(super) fn response(&mut self, stream: u32) {
+        let Some(runner) = &mut self.runner else { return };
+        let Some(state) = self.streams.get_mut(&stream) else { return };
         let mut effects = Effects::default();
-        instance.on_response(&mut state.run, &Response::new(&Live), &mut effects);
+        if runner.phases().has_response {
+            runner.on_response(stream, &mut Response::new(&Live), &mut effects);
+        }
         let mut all = std::mem::take(&mut state.response);
         all.extend(effects.take());
-        if apply(P::NAME, &all, Map::Response).is_err() {
-            log::warn!("{}: the proxy did not take a header of the response", P::NAME);
+        if apply(&all, Map::Response).is_err() {
+            log::warn!("{}: the proxy did not take a header of the response", runner.name());
         }
     }
 
-    fn log(&mut self, stream: u32) {
-        let (Some(instance), Some(state)) = (&mut self.instance, self.streams.get_mut(&stream))
-        else {
-            return;
-        };
-        let mut effects = Effects::default();
-        instance.on_log(&mut state.run, &Exchange::new(&Live), &mut effects);
-        effects.iter().for_each(|effect| note(P::NAME, effect));
+    /// It is logged.
+    pub(super) fn log(&mut self, stream: u32) {
+        let Some(runner) = &mut self.runner else { return };
+        if runner.phases().has_log {
+            let mut effects = Effects::default();
+            runner.on_log(stream, &Exchange::new(&Live), &mut effects);
+            effects.iter().for_each(note);
+        }
     }
 
-    fn answered(&mut self, stream: u32, ended: Ended, calls: &mut Calls<'_>) {
-        let (Some(instance), Some(state)) = (&mut self.instance, self.streams.get_mut(&stream))
-        else {
-            return;
-        };
+    /// The call that an exchange waits for has ended.
+    pub(super) fn answered(&mut self, stream: u32, ended: Ended, calls: &mut Calls<'_>) {
+        let Some(runner) = &mut self.runner else { return };
+        let Some(state) = self.streams.get_mut(&stream) else { return };
         state.waits_for = None;
-        let request = Request::new(&Live);
+        let mut request = runner.view(&Live);
         // Calls belong to the root, and so do their answers. The answer is read there, and what is
         // done is done to the stream.
         let step = with_answer(ended, |answer| {
             if let Err(error) = imports::set_effective_context(stream) {
-                log::error!("{}: the proxy does not know the stream of a call: {error:?}", P::NAME);
+                let name = runner.name();
+                log::error!("{name}: the proxy does not know the stream of a call: {error:?}");
                 return None;
             }
-            Some(instance.on_answer(&mut state.run, answer, &request, &mut state.effects))
+            Some(runner.on_answer(stream, answer, &mut request, &mut state.effects))
         });
         let Some(step) = step else {
             // Whatever is done now would be done to another stream. This one is held for good.
@@ -215,29 +189,38 @@ impl<P: Plugin> Root for Rooted<P> {
             return;
         };
         let room = self.held.len() < MOST_HELD;
-        let action = act(stream, instance, state, step, &request, calls, room);
+        let action = act(stream, &mut **runner, state, step, &mut request, calls, room);
         let (started, held) = (state.effects.take_calls(), state.held);
-        go_on(P::NAME, action);
+        go_on(runner.name(), action);
         if held {
             self.hold(stream);
         }
         self.start(started, calls);
     }
 
-    fn background_answered(&mut self, id: u32, ended: Ended, calls: &mut Calls<'_>) {
-        let Some(instance) = &mut self.instance else { return };
+    /// A background call has ended.
+    pub(super) fn background_answered(
+        &mut self,
+        ticket: Ticket,
+        ended: Ended,
+        calls: &mut Calls<'_>,
+    ) {
+        let Some(runner) = &mut self.runner else { return };
         // A clock that fails makes every answer old.
         let now = Live.now().unwrap_or_default();
         let mut background = Background::new(now, Store::new(&Live));
         with_answer(ended, |answer| {
-            instance.plugin.on_background_answer(id, answer, &mut background);
+            runner.on_background_answer(ticket, answer, &mut background);
         });
         self.do_background(background, calls);
         self.spread_news(calls);
     }
-}
 
-impl<P: Plugin> Rooted<P> {
+    /// What it is called in logs.
+    fn name(&self) -> &'static str {
+        self.runner.as_ref().map_or(self.module.name, |runner| runner.name())
+    }
+
     fn set_tick(&mut self, tick: Duration) {
         if self.tick == tick {
             return;
@@ -245,7 +228,7 @@ impl<P: Plugin> Rooted<P> {
         self.tick = tick;
         let millis = u32::try_from(tick.as_millis()).unwrap_or(u32::MAX).max(1);
         if let Err(error) = imports::set_tick_period(millis) {
-            log::warn!("{}: the proxy gives no ticks: {error:?}", P::NAME);
+            log::warn!("{}: the proxy gives no ticks: {error:?}", self.name());
         }
     }
 
@@ -257,22 +240,23 @@ impl<P: Plugin> Rooted<P> {
 
     /// Asks every held request whether it goes on now.
     fn spread_news(&mut self, calls: &mut Calls<'_>) {
-        let Some(instance) = &mut self.instance else { return };
+        let Some(runner) = &mut self.runner else { return };
         let mut started = Vec::new();
         for stream in std::mem::take(&mut self.held) {
             let Some(state) = self.streams.get_mut(&stream) else { continue };
             if let Err(error) = imports::set_effective_context(stream) {
                 // Whatever is done now would be done to another stream.
-                log::error!("{}: the proxy does not know a held stream: {error:?}", P::NAME);
+                let name = runner.name();
+                log::error!("{name}: the proxy does not know a held stream: {error:?}");
                 self.held.push(stream);
                 continue;
             }
             state.held = false;
-            let request = Request::new(&Live);
-            let step = instance.on_news(&mut state.run, &request, &mut state.effects);
-            let action = act(stream, instance, state, step, &request, calls, true);
+            let mut request = runner.view(&Live);
+            let step = runner.on_news(stream, &mut request, &mut state.effects);
+            let action = act(stream, &mut **runner, state, step, &mut request, calls, true);
             started.append(&mut state.effects.take_calls());
-            go_on(P::NAME, action);
+            go_on(runner.name(), action);
             if state.held {
                 self.held.push(stream);
             }
@@ -281,57 +265,63 @@ impl<P: Plugin> Rooted<P> {
     }
 
     /// Starts background calls that requests gave rise to.
-    fn start(&mut self, started: Vec<(u32, Call)>, calls: &mut Calls<'_>) {
+    fn start(&mut self, started: Vec<(Ticket, Call)>, calls: &mut Calls<'_>) {
         if started.is_empty() {
             return;
         }
         let mut background = Background::new(Live.now().unwrap_or_default(), Store::new(&Live));
-        started.into_iter().for_each(|(id, call)| background.call(id, call));
+        background.call_all(started);
         self.do_background(background, calls);
     }
 
     /// Starts the calls of background work; those that do not start have failed.
     fn do_background(&mut self, mut background: Background<'_>, calls: &mut Calls<'_>) {
-        let Some(instance) = &mut self.instance else { return };
+        let Some(runner) = &mut self.runner else { return };
         // A plugin that answers each failure with a call would keep the worker here for ever.
         for _ in 0..2 {
-            background.effects.iter().for_each(|effect| note(P::NAME, effect));
+            background.effects.iter().for_each(note);
             let mut next = Background::new(background.now, Store::new(&Live));
-            for (id, call) in background.take_calls() {
+            for (ticket, call) in background.take_calls() {
                 match host::start(&call) {
-                    Ok(token) => calls.register(token, Caller::Background(id), call.max_body),
+                    Ok(token) => calls.register(token, Caller::Background(ticket), call.max_body),
                     Err(error) => {
                         let answer = Answer::Failed(failure(error));
-                        instance.plugin.on_background_answer(id, &answer, &mut next);
+                        runner.on_background_answer(ticket, &answer, &mut next);
                     }
                 }
             }
             background = next;
         }
-        background.effects.iter().for_each(|effect| note(P::NAME, effect));
+        background.effects.iter().for_each(note);
         for (_, call) in background.take_calls() {
             log::warn!(
                 "{}: a call to {} is not tried again before the next tick",
-                P::NAME,
+                runner.name(),
                 call.cluster
             );
         }
     }
 }
 
-fn configure<P: Plugin>() -> Result<Instance<P>, String> {
+fn configure(module: Module) -> Result<Box<dyn Runner>, String> {
     let bytes = imports::buffer(BufferType::PluginConfiguration, usize::MAX);
     let bytes = match bytes {
         Ok(bytes) => bytes,
         Err(HostError::NotFound) => Vec::new(),
         Err(error) => return Err(format!("the proxy does not hand it over: {error:?}")),
     };
-    let name = Live.property(&["plugin_name"]).ok().flatten().unwrap_or_default();
     let mut secret = [0; 16];
     Live.random(&mut secret).map_err(|_| "the proxy gives no randomness".to_owned())?;
     let now = Live.now().map_err(|_| "the proxy does not tell the time".to_owned())?;
-    let birth = Birth { name: &String::from_utf8_lossy(&name), secret, now, host: &Live };
-    Instance::configure(&bytes, &environment(), &birth).map_err(|error| error.to_string())
+    let birth = Birth { name: &property("plugin_name"), secret, now, host: &Live };
+    let runner = (module.configure)(&property("plugin_root_id"), &bytes, &environment(), &birth);
+    runner.map_err(|error| error.to_string())
+}
+
+/// A property of the plugin; empty where there is none.
+fn property(name: &str) -> String {
+    let value = Live.property(&[name]).ok().flatten().unwrap_or_default();
+    String::from_utf8_lossy(&value).into_owned()
 }
 
 /// The VM's environment. A variable that is no text cannot be referred to.
@@ -353,12 +343,12 @@ fn go_on(filter: &str, action: Action) {
 }
 
 /// Does what the filter decided. `Pause` holds the request: until its call has ended, or for good.
-fn act<P: Plugin>(
+fn act(
     stream: u32,
-    instance: &mut Instance<P>,
-    state: &mut Stream<P>,
+    runner: &mut dyn Runner,
+    state: &mut Stream,
     mut step: Step,
-    request: &Request<'_>,
+    request: &mut Request<'_>,
     calls: &mut Calls<'_>,
     room: bool,
 ) -> Action {
@@ -368,7 +358,7 @@ fn act<P: Plugin>(
                 state.held = true;
                 return Action::Pause;
             }
-            Step::Hold => instance.too_many_held(request, &mut state.effects),
+            Step::Hold => runner.too_many_held(stream, request, &mut state.effects),
             Step::Wait(call) => match host::start(&call) {
                 Ok(token) => {
                     state.waits_for = Some(token);
@@ -377,31 +367,27 @@ fn act<P: Plugin>(
                 }
                 Err(error) => {
                     let answer = Answer::Failed(failure(error));
-                    instance.on_answer(&mut state.run, &answer, request, &mut state.effects)
+                    runner.on_answer(stream, &answer, request, &mut state.effects)
                 }
             },
             Step::Continue => {
                 let effects = state.effects.take();
-                let applied = apply(P::NAME, &effects, Map::Request);
-                state.response.extend(effects.into_iter().filter(is_for_response));
+                let applied = apply(&effects, Map::Request);
+                state.response.extend(effects.into_iter().filter(Effect::is_for_response));
                 match applied {
                     Ok(()) => return Action::Continue,
-                    Err(NotApplied) => instance.host_failure(request, &mut state.effects),
+                    Err(NotApplied) => runner.host_failure(request, &mut state.effects),
                 }
             }
             Step::Reply(reply) => {
                 state.answered = true;
                 let effects = state.effects.take();
-                effects.iter().for_each(|effect| note(P::NAME, effect));
-                send(P::NAME, &reply, &effects);
+                effects.iter().for_each(note);
+                send(runner.name(), &reply, &effects);
                 return Action::Pause;
             }
         };
     }
-}
-
-const fn is_for_response(effect: &Effect) -> bool {
-    matches!(effect, Effect::SetResponseHeader(..))
 }
 
 fn send(filter: &str, reply: &Reply, effects: &[Effect]) {

@@ -9,18 +9,16 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use super::Action;
 use super::root::{Ended, Root};
+use super::{Action, Module};
+use crate::filter::Ticket;
 use crate::hash::Spread;
-
-/// Makes the plugin of a new root context.
-pub(super) type MakeRoot = fn() -> Box<dyn Root>;
 
 /// The contexts of this VM.
 #[derive(Default)]
 pub(super) struct Vm {
-    make_root: Option<MakeRoot>,
-    roots: HashMap<u32, Box<dyn Root>, Spread>,
+    module: Option<Module>,
+    roots: HashMap<u32, Root, Spread>,
     /// The root of each stream.
     streams: HashMap<u32, u32, Spread>,
     calls: HashMap<u32, Waiting, Spread>,
@@ -31,8 +29,8 @@ pub(super) struct Vm {
 pub(super) enum Caller {
     /// The exchange of this stream.
     Stream(u32),
-    /// Background work, under a number of its own.
-    Background(u32),
+    /// Background work.
+    Background(Ticket),
 }
 
 #[derive(Clone, Copy)]
@@ -69,15 +67,15 @@ pub(super) fn with<T>(otherwise: T, f: impl FnOnce(&mut Vm) -> T) -> T {
 
 impl Vm {
     /// Says what plugins this module makes.
-    pub(super) fn set_make_root(&mut self, make_root: MakeRoot) {
-        self.make_root = Some(make_root);
+    pub(super) const fn set_module(&mut self, module: Module) {
+        self.module = Some(module);
     }
 
     /// A context has come into being: a root (of no parent), or a stream of one.
     pub(super) fn create(&mut self, id: u32, parent: u32) {
         if parent == 0 {
-            if let Some(make) = self.make_root {
-                self.roots.entry(id).or_insert_with(make);
+            if let Some(module) = self.module {
+                self.roots.entry(id).or_insert_with(|| Root::new(module));
             }
         } else if self.roots.contains_key(&parent) {
             self.streams.insert(id, parent);
@@ -98,7 +96,7 @@ impl Vm {
 
     /// Configures a root.
     pub(super) fn configure(&mut self, root: u32) -> bool {
-        self.roots.get_mut(&root).is_some_and(|root| root.configure())
+        self.roots.get_mut(&root).is_some_and(Root::configure)
     }
 
     /// Time has passed for a root.
@@ -148,11 +146,11 @@ impl Vm {
         let calls = &mut Calls { root, calls };
         match caller {
             Caller::Stream(stream) => found.answered(stream, ended, calls),
-            Caller::Background(id) => found.background_answered(id, ended, calls),
+            Caller::Background(ticket) => found.background_answered(ticket, ended, calls),
         }
     }
 
-    fn root_of(&mut self, stream: u32) -> Option<&mut Box<dyn Root>> {
+    fn root_of(&mut self, stream: u32) -> Option<&mut Root> {
         self.roots.get_mut(self.streams.get(&stream)?)
     }
 }

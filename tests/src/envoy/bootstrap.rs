@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 
 use super::Envoy;
-use super::parts::{access_log, merge, socket, wasm};
+use super::choice::{self, Form};
+use super::parts::{access_log, merge, socket};
 use super::process::{self, Config};
 use crate::upstream::Upstream;
 
@@ -45,18 +46,16 @@ impl Setup {
 
     /// A built module, its configuration as JSON text, as Istio hands it over.
     #[must_use]
-    pub fn filter(self, name: &str, config: Value) -> Self {
-        let text = json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": config.to_string()});
-        self.native(wasm(name, text))
+    pub fn filter(mut self, name: &str, config: Value) -> Self {
+        choice::push(&mut self.filters, name, config, Form::Text);
+        self
     }
 
     /// A built module, its configuration as YAML in a bootstrap is handed over.
     #[must_use]
-    pub fn filter_of_struct(self, name: &str, config: Value) -> Self {
-        self.native(wasm(
-            name,
-            json!({"@type": "type.googleapis.com/google.protobuf.Struct", "value": config}),
-        ))
+    pub fn filter_of_struct(mut self, name: &str, config: Value) -> Self {
+        choice::push(&mut self.filters, name, config, Form::Struct);
+        self
     }
 
     /// Any HTTP filter.
@@ -164,7 +163,8 @@ impl Setup {
     pub fn configuration_error(&self) -> String {
         let log = self.refusal();
         let line = log.lines().find_map(|line| line.split_once("configuration refused: "));
-        line.unwrap_or_else(|| panic!("no line of ours in:\n{log}")).1.to_owned()
+        let line = line.unwrap_or_else(|| panic!("no line of ours in:\n{log}"));
+        choice::as_alone(line.1)
     }
 
     fn bootstrap(&self) -> Value {

@@ -19,6 +19,7 @@
 //! that `make setup` brought.
 
 mod bootstrap;
+mod choice;
 mod parts;
 mod process;
 
@@ -30,7 +31,7 @@ use serde_json::Value;
 use crate::client::Request;
 
 pub use bootstrap::Setup;
-pub use parts::wasm;
+pub use parts::{wasm, wasm_of};
 use process::{Config, Process};
 
 /// What Envoy's log says when a VM has trapped.

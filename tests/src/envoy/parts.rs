@@ -11,18 +11,24 @@ pub(super) const ACCESS_LOG: &str = "access.log";
 
 /// A filter that is a built module.
 pub fn wasm(name: &str, configuration: Value) -> Value {
+    wasm_of(name, name, "", configuration)
+}
+
+/// A filter that one of our modules becomes by a root id.
+pub fn wasm_of(file: &str, name: &str, root_id: &str, configuration: Value) -> Value {
     json!({
         "name": name,
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
             "config": {
                 "name": name,
+                "root_id": root_id,
                 "failure_policy": "FAIL_RELOAD",
                 "configuration": configuration,
                 "vm_config": {
-                    "vm_id": name,
+                    "vm_id": file,
                     "runtime": "envoy.wasm.runtime.v8",
-                    "code": {"local": {"filename": module(name)}},
+                    "code": {"local": {"filename": module(file)}},
                 },
             },
         },

@@ -114,6 +114,13 @@ impl Host {
         self.deliver(token, "proxy_on_grpc_close", &[token, status])
     }
 
+    /// A callback that no proxy makes: for a context that is gone or was never there, or out of its
+    /// turn. The module is to make nothing of it.
+    pub fn stray(&mut self, export: &str, arguments: &[u32]) -> Result<(), Trap> {
+        let root = self.root();
+        self.call(root, export, arguments).map(drop)
+    }
+
     /// Where an exchange stands.
     pub fn outcome(&self, stream: u32) -> Outcome {
         self.state().outcome(stream)

@@ -110,7 +110,7 @@ fn answered(status: u16, kind: &[&str], body: &[u8]) -> String {
     let (mut run, mut outcome) = begin(&mut bench, "t");
     let calls = outcome.effects.take_calls();
     let headers: Headers = kind.iter().map(|kind| ("content-type", *kind)).collect();
-    bench.answer(calls[0].0, &Answer::Response { status, headers: &headers, body });
+    bench.answer(calls[0].0.id, &Answer::Response { status, headers: &headers, body });
     let line = bench.news(&mut run).line();
     line.split(" #")
         .next()

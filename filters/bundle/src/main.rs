@@ -1,0 +1,2 @@
+//! The module `gatehouse.wasm`: see the library.
+shared::bundle!(bundle::FILTERS, wait);
