@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::run;
 
-const ENVIRONMENT: [(&str, &str); 2] = [("DAVE_PASSWORD", "x"), ("ACME_KEY", "long enough")];
+const ENVIRONMENT: [(&str, &str); 3] =
+    [("DAVE_PASSWORD", "x"), ("ACME_KEY", "long enough"), ("CLIENT_SECRET", "x")];
 
 fn top() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
