@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Policy(PolicyArguments),
     /// Renders what people deploy from one short file.
     Render(RenderArguments),
+    /// Prints the JSON Schema of a filter's configuration.
+    Schema(SchemaArguments),
     /// Ends an Envoy without ending its requests.
     Drain(DrainArguments),
     /// Makes OCI images of modules, without a daemon.
@@ -98,6 +100,24 @@ Examples:
 
 Each line is FILE:LINE: PATH: LEVEL[CODE]: MESSAGE. Exit codes: 0 no error (with --strict no warning
 either), 1 some, 2 a file cannot be read or an argument is wrong.";
+
+/// Prints the JSON Schema of a filter's configuration.
+///
+/// It is made of the types that the filter reads (JSON Schema 2020-12). What it refuses, the filter
+/// refuses; the filter looks closer, so `gatehouse check` has the last word.
+#[derive(Debug, Args)]
+#[command(after_help = SCHEMA_EXAMPLES)]
+pub(crate) struct SchemaArguments {
+    /// The filter.
+    #[arg(value_name = "FILTER", value_parser = crate::check::described())]
+    pub(crate) filter: String,
+}
+
+const SCHEMA_EXAMPLES: &str = "\
+Examples:
+  gatehouse schema jwt-auth > jwt-auth.schema.json
+  # then, in an editor with the YAML language server, as the first line of a configuration:
+  # yaml-language-server: $schema=jwt-auth.schema.json";
 
 /// Hashes a password for basic-auth, or an API key for api-key-auth.
 ///

@@ -5,6 +5,7 @@
 //! 2. `hash` and `keygen` make what configurations hold in place of secrets.
 //! 3. `policy` makes a policy of an OpenAPI document, `render` what people deploy of one short file.
 //! 4. `image` makes of modules what Istio and Envoy Gateway pull, `capabilities` what Envoy lets them do.
+//! 5. `schema` prints what a configuration may hold, for editors.
 //! 5. `drain` ends an Envoy without ending its requests.
 //!
 //! It ends with 0 where all is well, 1 where it is not, 2 where it could not tell.
@@ -26,6 +27,7 @@ mod module;
 mod output;
 mod policy;
 mod render;
+mod schema;
 
 use std::process::ExitCode;
 
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Command::Keygen(arguments) => keygen::run(&arguments),
         Command::Policy(arguments) => policy::run(&arguments),
         Command::Render(arguments) => render::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
         Command::Drain(arguments) => drain::run(&arguments),
         Command::Image(arguments) => image::run(&arguments),
         Command::Capabilities(arguments) => capabilities::run(&arguments),

@@ -23,6 +23,7 @@ use crate::time::Timestamp;
 /// How much is remembered (`verified_cache`): at most `entries`, `DEFAULT` unless told, for `ttl`,
 /// five minutes unless told.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CacheConfig<const DEFAULT: usize> {
     /// How many, from 1 to 65536.
@@ -60,6 +61,21 @@ impl<'de, const DEFAULT: usize> Deserialize<'de> for Entries<DEFAULT> {
         fits.and_then(NonZeroUsize::new)
             .map(Self)
             .ok_or_else(|| D::Error::custom(format!("{entries} is not from 1 to 65536")))
+    }
+}
+
+#[cfg(feature = "schema")]
+impl<const DEFAULT: usize> schemars::JsonSchema for Entries<DEFAULT> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Entries".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "integer", "minimum": 1, "maximum": 65_536})
     }
 }
 

@@ -48,6 +48,7 @@ pub struct Identity {
 
 /// What an authenticator makes of a request that it may let pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// It decides by itself.
@@ -59,6 +60,7 @@ pub enum Verdict {
 
 /// Under which names the upstream learns of an identity (`identity_headers`).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct IdentityHeaders {
     /// The subject; default `x-auth-subject`.

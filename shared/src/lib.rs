@@ -33,6 +33,8 @@ mod plugin;
 pub mod proxy;
 pub mod reply;
 pub mod runner;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod sources;
 pub mod store;
 pub mod tally;

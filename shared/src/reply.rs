@@ -25,6 +25,7 @@ pub use page::{Page, escape, redirect};
 
 /// The form of a refusal's body (`errors`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// `application/problem+json` (RFC 9457).

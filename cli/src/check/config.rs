@@ -17,12 +17,7 @@ use super::variables::{Missing, STAND_INS, missing, stand_in};
 /// the metadata that is laid over it.
 pub(super) fn check(site: &Site<'_>, options: &Options, report: &mut Report) -> Option<Overrides> {
     report.filters = report.filters.saturating_add(1);
-    let Some(read) = site.known.check else {
-        let message =
-            format!("this program does not know the configuration of `{}`", site.known.name);
-        Code::NotChecked.report(&site.place, message, report);
-        return None;
-    };
+    let read = site.known.check;
     if let Config::Broken(at, error) = &site.config {
         Code::Config.report_at((error.line, &at.path), &error.message, report);
         return None;

@@ -7,10 +7,12 @@ use health_shortcut::HealthShortcut;
 use jwt_auth::JwtAuth;
 use oauth2_login::OAuth2Login;
 use rate_limit::RateLimit;
+use schemars::JsonSchema;
 use serde_json::{Map, Value};
 use shared::config::{Environment, Invalid};
 use shared::driver::Instance;
 use shared::filter::{Birth, Plugin};
+use shared::schema;
 use shared::time::Timestamp;
 use shared::view::NoHost;
 use telemetry::Telemetry;
@@ -21,8 +23,10 @@ use trace_context::TraceContext;
 pub(super) struct Known {
     pub(super) name: &'static str,
     pub(super) role: Role,
-    /// Reads a configuration, or says what is wrong with it; `None` for filters that are planned.
-    pub(super) check: Option<Check>,
+    /// Reads a configuration, or says what is wrong with it.
+    pub(super) check: Check,
+    /// Makes the schema of its configuration.
+    pub(super) schema: Option<fn() -> Value>,
 }
 
 /// What reads a configuration: its text, the variables, the plugin's name.
@@ -52,24 +56,28 @@ impl Role {
 }
 
 static KNOWN: [Known; 10] = [
-    built::<ApiKeyAuth>(Role::Authenticator),
-    built::<BasicAuth>(Role::Authenticator),
-    built::<JwtAuth>(Role::Authenticator),
+    built::<ApiKeyAuth>(Role::Authenticator).described::<ApiKeyAuth>(),
+    built::<BasicAuth>(Role::Authenticator).described::<BasicAuth>(),
+    built::<JwtAuth>(Role::Authenticator).described::<JwtAuth>(),
     built::<OAuth2Login>(Role::Authenticator),
-    built::<TokenIntrospection>(Role::Authenticator),
-    built::<AccessPolicy>(Role::Policy),
+    built::<TokenIntrospection>(Role::Authenticator).described::<TokenIntrospection>(),
+    built::<AccessPolicy>(Role::Policy).described::<AccessPolicy>(),
     built::<RateLimit>(Role::Limit),
-    built::<HealthShortcut>(Role::Other),
+    built::<HealthShortcut>(Role::Other).described::<HealthShortcut>(),
     built::<TraceContext>(Role::Other),
     built::<Telemetry>(Role::Other),
 ];
 
+/// A filter that is there.
 const fn built<P: Plugin>(role: Role) -> Known {
-    Known { name: P::NAME, role, check: Some(check::<P>) }
+    Known { name: P::NAME, role, check: check::<P>, schema: None }
 }
 
-const fn planned(name: &'static str, role: Role) -> Known {
-    Known { name, role, check: None }
+impl Known {
+    /// The same filter, `P`, whose feature `schema` is on: its types have schemas.
+    const fn described<P: Plugin<Config: JsonSchema, Settings: JsonSchema>>(self) -> Self {
+        Self { schema: Some(schema::of::<P>), ..self }
+    }
 }
 
 /// What the module does at its birth, with no proxy to ask.
@@ -112,9 +120,19 @@ fn stem(module: &str) -> &str {
     name.strip_suffix(".wasm").unwrap_or(name)
 }
 
+/// The schema of a filter's configuration.
+pub(crate) fn schema_of(name: &str) -> Option<Value> {
+    find(name).and_then(|known| known.schema).map(|make| make())
+}
+
+/// The names of the filters that have one.
+pub(super) fn described() -> impl Iterator<Item = &'static str> {
+    KNOWN.iter().filter(|known| known.schema.is_some()).map(|known| known.name)
+}
+
 /// The names of the filters whose configurations can be checked, and of a chain of them.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    let filters = KNOWN.iter().filter(|known| known.check.is_some()).map(|known| known.name);
+    let filters = KNOWN.iter().map(|known| known.name);
     filters.chain([shared::chain::NAME])
 }
 

@@ -47,6 +47,13 @@ struct Options {
     allow_unset: bool,
 }
 
+pub(crate) use known::schema_of as schema;
+
+/// The filters whose configurations have a schema.
+pub(crate) fn described() -> PossibleValuesParser {
+    known::described().collect::<Vec<_>>().into()
+}
+
 /// The filters whose configurations can be checked by themselves.
 pub(crate) fn names() -> PossibleValuesParser {
     known::names().collect::<Vec<_>>().into()

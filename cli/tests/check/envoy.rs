@@ -287,13 +287,6 @@ fn a_policy_has_the_authenticators_that_it_names_in_front() {
 }
 
 #[test]
-fn a_filter_that_this_program_cannot_check_is_named() {
-    let router = "          - name: router\n";
-    let other = POLICY.replace("access-policy", "telemetry");
-    check("warning[not-checked]", router, &format!("{other}{router}"), "config: { name: policy");
-}
-
-#[test]
 fn a_module_that_may_be_ours_is_told_of() {
     let plugin = |root_id: &str, module: &str| {
         format!(

@@ -15,6 +15,7 @@ use crate::policy::Policy;
 
 /// What is configured once, at the top level.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Under which names the upstream learns who it is: as the authenticators have them.
@@ -30,8 +31,20 @@ pub struct Settings {
     pub(crate) require_https: RequireHttps,
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Settings {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Settings".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Written::json_schema(generator)
+    }
+}
+
 /// The policy, as it is written.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct Written {
     /// The schemes that requirements name.
     #[serde(default)]
@@ -53,6 +66,7 @@ pub(crate) struct Written {
 
 /// How a credential is recognised.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SchemeEntry {
     /// The filter in front that does it.
@@ -61,6 +75,7 @@ pub(crate) struct SchemeEntry {
 
 /// One of `services`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ServiceEntry {
     /// Its name.
@@ -75,6 +90,7 @@ pub(crate) struct ServiceEntry {
 
 /// One of `methods`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MethodEntry {
     /// Its name.
@@ -90,6 +106,7 @@ pub(crate) struct MethodEntry {
 
 /// Where a method is offered.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Place {
     /// By which methods of HTTP.
@@ -112,6 +129,31 @@ impl<'de> Deserialize<'de> for Security {
         deserializer.deserialize_any(SecurityVisitor)
     }
 }
+
+#[cfg(feature = "schema")]
+shared::written!(Security, "Security", {
+    "description": "`none`, or a list of alternatives such as `{ jwt: [\"api:read\"] }`.",
+    "anyOf": [
+        {"const": "none"},
+        {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "minProperties": 1,
+                "additionalProperties": {"type": "array", "items": {"type": "string"}},
+            },
+        },
+    ],
+});
+
+#[cfg(feature = "schema")]
+shared::written!(Claims, "Claims", {
+    "description": "Claims, and the values of which one has to be there.",
+    "type": "object",
+    "minProperties": 1,
+    "additionalProperties": {"type": "array", "minItems": 1},
+});
 
 struct SecurityVisitor;
 
@@ -144,6 +186,7 @@ impl<'de> Visitor<'de> for SecurityVisitor {
 
 /// Who may: whoever one of these names.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Allow {
     /// By the name of the consumer.
@@ -176,6 +219,7 @@ impl Names for Allow {
 
 /// What becomes of a request that did not come by HTTPS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum RequireHttps {
     /// Nothing else than of one that did.

@@ -11,6 +11,7 @@ use crate::consumers::AllowList;
 
 /// What is configured once, at the top level.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Where a key stands; default the header `x-api-key`.
@@ -29,6 +30,7 @@ fn default_sources() -> Sources {
 
 /// One of `consumers`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConsumerEntry {
     /// The consumer's name.
@@ -45,6 +47,7 @@ pub(crate) struct ConsumerEntry {
 
 /// One of a consumer's `keys`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeyEntry {
     /// What the key is called in evidence: no secret.
@@ -61,6 +64,7 @@ pub(crate) struct KeyEntry {
 
 /// What a rule, a route or a virtual host may set anew.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Settings {
     /// What the client is asked for a key to; default `restricted`.
     #[serde(default)]

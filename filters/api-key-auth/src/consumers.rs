@@ -199,6 +199,7 @@ impl fmt::Display for Place {
 
 /// Who of the consumers may: one named here, or of a group named here.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AllowList {
     consumers: Option<NonEmpty<String>>,

@@ -11,6 +11,7 @@ use crate::users::AllowList;
 
 /// What is configured once, at the top level.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Users in the format of `htpasswd`.
@@ -32,6 +33,7 @@ pub struct Config {
 
 /// One of `users`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UserEntry {
     /// The user's name.
@@ -51,6 +53,7 @@ pub(crate) struct UserEntry {
 
 /// When wrong attempts are too many.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ThrottleConfig {
     /// How many wrong attempts are let through to be checked.
@@ -64,6 +67,7 @@ pub(crate) struct ThrottleConfig {
 
 /// Whose attempts are counted together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ThrottleBy {
     /// Those of one client address (of one /64 for IPv6).
@@ -77,6 +81,7 @@ pub(crate) enum ThrottleBy {
 
 /// What a rule, a route or a virtual host may set anew.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Settings {
     /// What the client is asked to log in to; default `restricted`.
     #[serde(default)]

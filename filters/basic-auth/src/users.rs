@@ -133,6 +133,7 @@ impl User {
 
 /// Who of the known ones may: a user named here, or of a group named here.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AllowList {
     users: Option<NonEmpty<String>>,

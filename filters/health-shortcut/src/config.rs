@@ -17,6 +17,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What is configured once, at the top level.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// What reports call the version; default none.
@@ -32,6 +33,7 @@ pub struct Config {
 
 /// Where the proxy says that it drains.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Draining {
     /// The cluster that leads to the proxy's own administration, on loopback.
@@ -68,6 +70,7 @@ impl Draining {
 
 /// What a rule, a route or a virtual host may set anew.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Settings {
     /// Who answers a probe; default [`Answer::Proxy`].
     #[serde(default)]
@@ -76,6 +79,7 @@ pub struct Settings {
 
 /// Who answers a probe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Answer {
     /// This filter.
@@ -87,6 +91,7 @@ pub(crate) enum Answer {
 
 /// One of `endpoints`.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Endpoint {
     /// The path, exactly.
@@ -97,6 +102,7 @@ pub(crate) struct Endpoint {
 
 /// One of `dependencies`, as it is written.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct RawDependency {
     name: Text,
@@ -310,4 +316,26 @@ fn is_host(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%:[]".contains(&byte))
+}
+
+#[cfg(feature = "schema")]
+mod schema {
+    use super::{Host, PingPath, ProbePath, Text};
+
+    shared::written!(Text, "Text", {"type": "string", "minLength": 1});
+    shared::written!(ProbePath, "ProbePath", {
+        "description": "A literal path, without a query.",
+        "type": "string",
+        "pattern": "^/[^?*{}#]*$",
+    });
+    shared::written!(PingPath, "PingPath", {
+        "description": "A path, with a query or without.",
+        "type": "string",
+        "pattern": "^/[^#]*$",
+    });
+    shared::written!(Host, "Host", {
+        "description": "A host with or without a port.",
+        "type": "string",
+        "minLength": 1,
+    });
 }

@@ -14,6 +14,7 @@ use crate::config::Dependency;
 
 /// What an endpoint reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
     /// Whether the proxy is there.

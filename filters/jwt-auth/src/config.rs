@@ -13,6 +13,7 @@ use shared::sources::Sources;
 
 /// What is configured once, at the top level.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Whose tokens are taken.
@@ -30,6 +31,7 @@ pub struct Config {
 
 /// Who checks signatures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum CryptoConfig {
     /// The proxy, where it can.
@@ -41,6 +43,7 @@ pub(crate) enum CryptoConfig {
 
 /// One of `providers`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProviderConfig {
     /// Its name, for rules and logs.
@@ -93,6 +96,7 @@ pub(crate) struct ProviderConfig {
 
 /// Keys, or where they are.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct JwksConfig {
     /// The set itself; this or `uri`.
@@ -113,6 +117,7 @@ pub(crate) struct JwksConfig {
 
 /// Where a provider says where its keys are.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DiscoveryConfig {
     /// The cluster of the document.
@@ -131,6 +136,7 @@ pub(crate) struct DiscoveryConfig {
 
 /// What a rule, a route or a virtual host may set anew.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Settings {
     /// What the client is asked for a token of; default `restricted`.
     #[serde(default)]

@@ -13,6 +13,7 @@ use shared::sources::Sources;
 
 /// What is configured once, at the top level.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Who is asked.
@@ -57,6 +58,7 @@ pub struct Config {
 
 /// Who is asked about tokens.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EndpointConfig {
     /// Its address.
@@ -74,6 +76,7 @@ pub(crate) struct EndpointConfig {
 
 /// As whom the endpoint is asked.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ClientConfig {
     /// The client's id.
@@ -87,6 +90,7 @@ pub(crate) struct ClientConfig {
 
 /// How a client says who it is (RFC 6749, 2.3.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Authentication {
     /// By HTTP Basic authentication.
@@ -98,6 +102,7 @@ pub(crate) enum Authentication {
 
 /// How many answers are remembered, and how long.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CacheConfig {
     /// How many of either kind, from 1 to 65536; default 4096.
@@ -147,8 +152,24 @@ impl<'de, const DEFAULT: usize, const MOST: usize> Deserialize<'de> for Number<D
     }
 }
 
+#[cfg(feature = "schema")]
+impl<const DEFAULT: usize, const MOST: usize> schemars::JsonSchema for Number<DEFAULT, MOST> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Number".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "integer", "minimum": 1, "maximum": MOST})
+    }
+}
+
 /// What a rule, a route or a virtual host may set anew.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Settings {
     /// What the client is asked for a token of; default `restricted`.
     #[serde(default)]

@@ -28,6 +28,7 @@ use crate::view::Request;
 
 /// What a filter does with its decision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Acts on it.
@@ -52,9 +53,12 @@ pub struct Scope<S> {
 
 /// The fields that every filter has in every place.
 #[derive(Deserialize)]
-struct Common {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(crate) struct Common {
+    /// What becomes of the decision; default `enforce`.
     #[serde(default)]
     mode: Mode,
+    /// The form of refusals; default `problem`.
     #[serde(default)]
     errors: Format,
 }

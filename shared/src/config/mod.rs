@@ -23,6 +23,8 @@ use serde_json::{Map, Value};
 pub use environment::Environment;
 pub use fields::field_names;
 pub use json::parse as parse_json;
+#[cfg(feature = "schema")]
+pub(crate) use layers::Common;
 pub use layers::{Layers, Mode, Scope};
 pub use structs::filter_metadata;
 pub use values::{AllOr, Leeway, Names, NonEmpty, Period, Secret, Size};

@@ -5,6 +5,7 @@ use serde::Deserialize;
 /// An algorithm of signatures. `none` is none.
 #[expect(missing_docs, reason = "their names are those of the RFCs")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Algorithm {
     HS256,
     HS384,

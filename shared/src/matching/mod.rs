@@ -115,8 +115,9 @@ impl<'de> Deserialize<'de> for Matcher {
 
 /// What a header has to be like.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged, expecting = "expected a value, `true` for any or `false` for none")]
-enum HeaderValue {
+pub(crate) enum HeaderValue {
     /// There (`true`) or not there (`false`).
     Present(bool),
     /// One of its values is this.
@@ -158,7 +159,7 @@ impl<'de> Deserialize<'de> for Method {
 
 /// A host, or any host below one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Host {
+pub(crate) enum Host {
     Named(Vec<u8>),
     Below(Vec<u8>),
 }

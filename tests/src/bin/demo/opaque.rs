@@ -12,13 +12,13 @@ const TOKEN: &str = "2YotnFZFEjr1zCsicMWpAA";
 
 pub(crate) fn token(world: &World) -> Outcome {
     for _ in 0..2 {
-        world.ask(&Ask::get("/reports").with_token(TOKEN), 200)?;
+        world.ask(&Ask::get("/ledger").with_token(TOKEN), 200)?;
     }
     came(&world.service.last(), "x-auth-subject", Some("dora"))?;
     came(&world.service.last(), "x-auth-scheme", Some("oauth2"))?;
     came(&world.service.last(), "authorization", None)?;
     equal("calls of the provider", &world.introspection.count(), &1)?;
-    let answer = world.ask(&Ask::get("/reports").with_token("made-up"), 401)?;
+    let answer = world.ask(&Ask::get("/ledger").with_token("made-up"), 401)?;
     let challenge = r#"Bearer realm="Demo", error="invalid_token", error_description="The token is not active""#;
     header(&answer, "www-authenticate", challenge)?;
     world.says("Who an opaque token is, its provider says: once for all workers, for a minute.");
@@ -40,7 +40,7 @@ pub(crate) fn provider() -> Upstream {
 pub(crate) fn config() -> Value {
     json!({
         "mode": "off",
-        "rules": [{"match": {"paths": ["/reports/**"]}, "mode": "enforce"}],
+        "rules": [{"match": {"paths": ["/ledger/**"]}, "mode": "enforce"}],
         "realm": "Demo",
         "endpoint": {"uri": "https://issuer.example/introspect", "cluster": "introspection"},
         "client": {"id": "gatehouse", "secret": "demo"},

@@ -245,7 +245,7 @@ fn users() -> Value {
             "window": format!("{WINDOW}s"),
             "by": "address_and_user",
         },
-        "rules": [{"match": {"paths": ["/public/**", "/reports/**", "/invoices/**"]}, "mode": "off"}],
+        "rules": [{"match": {"paths": ["/public/**", "/reports/**", "/invoices/**", "/ledger/**"]}, "mode": "off"}],
     })
 }
 
