@@ -158,7 +158,8 @@ fn every_configuration_that_is_shown_fits() {
         let shown = all.iter().filter(|(name, _)| *name == filter).count();
         assert!(shown >= 3, "{filter}: {shown} are too few to be all");
     }
-    for (filter, config) in all {
+    let shown = all.into_iter().filter(|(name, _)| !WITHOUT.contains(&name.as_str()));
+    for (filter, config) in shown {
         let validator = validators.get(&filter).unwrap_or_else(|| panic!("{filter} is not known"));
         let wrong: Vec<_> = validator
             .iter_errors(&config)
