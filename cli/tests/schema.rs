@@ -18,7 +18,7 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 
 /// The filters whose types have no schemas yet: `gatehouse schema` says so.
-const WITHOUT: [&str; 4] = ["oauth2-login", "rate-limit", "telemetry", "trace-context"];
+const WITHOUT: [&str; 3] = ["oauth2-login", "telemetry", "trace-context"];
 
 fn top() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -189,6 +189,10 @@ fn good(filter: &str) -> Value {
             "name": "main", "issuer": "https://idp.example", "audiences": ["api"],
             "algorithms": ["ES256"], "jwks": {"uri": "https://idp.example/keys", "cluster": "idp"},
         }]}),
+        "rate-limit" => json!({
+            "service": {"cluster": "limits", "domain": "shop"},
+            "limits": [{"name": "all", "quota": {"requests": 10, "per": "1s"}}],
+        }),
         "token-introspection" => json!({
             "endpoint": {"uri": "https://idp.example/introspect", "cluster": "idp"},
             "client": {"id": "gatehouse", "secret": "${CLIENT_SECRET}"},
@@ -250,6 +254,27 @@ fn wrong_by_themselves() -> Vec<(&'static str, &'static str, Value)> {
         ("jwt-auth", "/providers/0/require_expiration", json!("no")),
         ("jwt-auth", "/crypto", json!("openssl")),
         ("jwt-auth", "/verdict", json!("allow")),
+        ("rate-limit", "/memory", json!(4_194_304)),
+        ("rate-limit", "/headers", json!("yes")),
+        ("rate-limit", "/service/domain", json!("")),
+        ("rate-limit", "/service/timeout", json!(20)),
+        ("rate-limit", "/service/on_failure", json!("refuse")),
+        ("rate-limit", "/limits/0/name", json!("a b")),
+        ("rate-limit", "/limits/0/match", json!({})),
+        ("rate-limit", "/limits/0/key", json!([])),
+        ("rate-limit", "/limits/0/key", json!(["consumers"])),
+        ("rate-limit", "/limits/0/key", json!([{}])),
+        ("rate-limit", "/limits/0/key", json!([{"header": "a", "claim": "b"}])),
+        ("rate-limit", "/limits/0/key", json!([{"path": "x"}])),
+        ("rate-limit", "/limits/0/key", json!([{"client_address": {"ipv4_prefix": 33}}])),
+        ("rate-limit", "/limits/0/key", json!([{"client_address": {"trusted_hops": 17}}])),
+        ("rate-limit", "/limits/0/quota", Value::Null),
+        ("rate-limit", "/limits/0/quota/requests", json!(0)),
+        ("rate-limit", "/limits/0/tiers", json!({"gold": {"requests": 1}})),
+        ("rate-limit", "/limits/0/cost", json!(0)),
+        ("rate-limit", "/limits/0/cost", json!({"header": "x-cost"})),
+        ("rate-limit", "/limits/0/algorithm", json!("leaky")),
+        ("rate-limit", "/limits/0/counted", json!("everywhere")),
         ("token-introspection", "/endpoint", Value::Null),
         ("token-introspection", "/endpoint/max_calls", json!(0)),
         ("token-introspection", "/endpoint/max_calls", json!(1025)),
@@ -331,6 +356,16 @@ fn what_is_right_is_right_for_both() {
         ("basic-auth", "/verified_cache", json!({"entries": 1, "ttl": "250ms"})),
         ("jwt-auth", "/providers/0/leeway", json!("0s")),
         ("jwt-auth", "/providers/0/required_claims", json!({"a": [1, "b", true]})),
+        (
+            "rate-limit",
+            "/limits/0/key",
+            json!(["consumer", "${PART:-host}", {"client_address": {"ipv6_prefix": 56}},
+                {"header": "x-plan"}, {"claim": "tenant"}, {"path": "/a/{b}"}]),
+        ),
+        ("rate-limit", "/limits/0/cost", json!({"header": "x-cost", "greatest": 5})),
+        ("rate-limit", "/limits/0/tiers", json!({"gold": {"requests": 9, "per": "1m"}})),
+        ("rate-limit", "/limits/0/counted", json!("global")),
+        ("rate-limit", "/limits", json!([])),
         ("token-introspection", "/endpoint/uri", json!("${URI:-https://idp.example/x}")),
         ("token-introspection", "/cache", json!({"negative_ttl": "1m"})),
         ("token-introspection", "/verdict", json!("defer")),

@@ -299,6 +299,12 @@ impl Transform for OrVariable {
             }
             return;
         }
+        // Words and objects: a reference may be either, so that it is of more than one.
+        if schema.get("oneOf").is_some_and(has_word)
+            && let Some(kinds) = schema.remove("oneOf")
+        {
+            schema.insert("anyOf".into(), kinds);
+        }
         transform_subschemas(self, schema);
         if !has_form(schema) {
             return;
@@ -312,10 +318,15 @@ impl Transform for OrVariable {
 }
 
 fn are_words(value: &Value) -> bool {
-    let is_word = |schema: &Value| {
-        schema.get("const").or_else(|| schema.get("enum")?.get(0)).is_some_and(Value::is_string)
-    };
     value.as_array().is_some_and(|schemas| schemas.iter().all(is_word))
+}
+
+fn has_word(value: &Value) -> bool {
+    value.as_array().is_some_and(|schemas| schemas.iter().any(is_word))
+}
+
+fn is_word(schema: &Value) -> bool {
+    schema.get("const").or_else(|| schema.get("enum")?.get(0)).is_some_and(Value::is_string)
 }
 
 fn has_form(schema: &Schema) -> bool {

@@ -62,7 +62,7 @@ static KNOWN: [Known; 10] = [
     built::<OAuth2Login>(Role::Authenticator),
     built::<TokenIntrospection>(Role::Authenticator).described::<TokenIntrospection>(),
     built::<AccessPolicy>(Role::Policy).described::<AccessPolicy>(),
-    built::<RateLimit>(Role::Limit),
+    built::<RateLimit>(Role::Limit).described::<RateLimit>(),
     built::<HealthShortcut>(Role::Other).described::<HealthShortcut>(),
     built::<TraceContext>(Role::Other),
     built::<Telemetry>(Role::Other),
