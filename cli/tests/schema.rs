@@ -18,7 +18,7 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 
 /// The filters whose types have no schemas yet: `gatehouse schema` says so.
-const WITHOUT: [&str; 3] = ["oauth2-login", "telemetry", "trace-context"];
+const WITHOUT: [&str; 2] = ["oauth2-login", "trace-context"];
 
 fn top() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -193,6 +193,10 @@ fn good(filter: &str) -> Value {
             "service": {"cluster": "limits", "domain": "shop"},
             "limits": [{"name": "all", "quota": {"requests": 10, "per": "1s"}}],
         }),
+        "telemetry" => json!({
+            "debug": {"allow": [{"groups": ["ops"]}]},
+            "metrics": {"tiers": [{"name": "gold", "consumers": ["acme"]}]},
+        }),
         "token-introspection" => json!({
             "endpoint": {"uri": "https://idp.example/introspect", "cluster": "idp"},
             "client": {"id": "gatehouse", "secret": "${CLIENT_SECRET}"},
@@ -275,6 +279,24 @@ fn wrong_by_themselves() -> Vec<(&'static str, &'static str, Value)> {
         ("rate-limit", "/limits/0/cost", json!({"header": "x-cost"})),
         ("rate-limit", "/limits/0/algorithm", json!("leaky")),
         ("rate-limit", "/limits/0/counted", json!("everywhere")),
+        ("telemetry", "/lines", json!("some")),
+        ("telemetry", "/output", json!("stdout")),
+        ("telemetry", "/query", json!(["page"])),
+        ("telemetry", "/headers", json!({"allow": ["a b"]})),
+        ("telemetry", "/skip", json!({"paths": ["assets"]})),
+        ("telemetry", "/metrics/max_series", json!(0)),
+        ("telemetry", "/metrics/max_series", json!(4097)),
+        ("telemetry", "/metrics/tiers/0/name", json!("Gold")),
+        ("telemetry", "/debug/allow", Value::Null),
+        ("telemetry", "/debug/allow", json!([])),
+        ("telemetry", "/debug/allow", json!([{}])),
+        ("telemetry", "/debug/allow", json!([{"groups": [""]}])),
+        ("telemetry", "/debug/allow", json!([{"addresses": ["everywhere"]}])),
+        ("telemetry", "/debug/path", json!("/")),
+        ("telemetry", "/debug/for", json!(900)),
+        ("telemetry", "/payloads", json!({"max_bytes": 1024})),
+        ("telemetry", "/pprof", json!({"allow": "all"})),
+        ("telemetry", "/server_timing", json!({})),
         ("token-introspection", "/endpoint", Value::Null),
         ("token-introspection", "/endpoint/max_calls", json!(0)),
         ("token-introspection", "/endpoint/max_calls", json!(1025)),
@@ -366,6 +388,13 @@ fn what_is_right_is_right_for_both() {
         ("rate-limit", "/limits/0/tiers", json!({"gold": {"requests": 9, "per": "1m"}})),
         ("rate-limit", "/limits/0/counted", json!("global")),
         ("rate-limit", "/limits", json!([])),
+        (
+            "telemetry",
+            "/debug/allow",
+            json!([{"addresses": ["10.0.0.0/8", "::1", "${NETWORK:-fd00::/8}"], "groups": ["a"]}]),
+        ),
+        ("telemetry", "/pprof", json!({})),
+        ("telemetry", "/payloads", json!({"max_bytes": "2KiB", "redact": ["iban"]})),
         ("token-introspection", "/endpoint/uri", json!("${URI:-https://idp.example/x}")),
         ("token-introspection", "/cache", json!({"negative_ttl": "1m"})),
         ("token-introspection", "/verdict", json!("defer")),

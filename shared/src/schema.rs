@@ -16,6 +16,7 @@ use schemars::transform::{RecursiveTransform, Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
 use serde_json::{Map, Value, json};
 
+use crate::address::Network;
 use crate::config::{AllOr, Common, Leeway, NonEmpty, Period, Secret, Size};
 use crate::filter::Plugin;
 use crate::identity::HeaderName;
@@ -100,6 +101,11 @@ written!(Pattern, "PathPattern", {
     "description": "A path; `*` or `{name}` is one segment, a last `/**` the rest.",
     "type": "string",
     "pattern": "^/",
+});
+written!(Network, "Network", {
+    "description": "A network such as `10.0.0.0/8` or `fd00::/8`, or one address.",
+    "type": "string",
+    "pattern": "^[0-9a-fA-F.:]+(/[0-9]+)?$",
 });
 written!(Source, "Source", {
     "description": "Where a credential stands: `{ header: NAME }`, with `prefix: SCHEME` or without, `{ query: NAME }` or `{ cookie: NAME }`.",

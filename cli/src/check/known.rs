@@ -65,7 +65,7 @@ static KNOWN: [Known; 10] = [
     built::<RateLimit>(Role::Limit).described::<RateLimit>(),
     built::<HealthShortcut>(Role::Other).described::<HealthShortcut>(),
     built::<TraceContext>(Role::Other),
-    built::<Telemetry>(Role::Other),
+    built::<Telemetry>(Role::Other).described::<Telemetry>(),
 ];
 
 /// A filter that is there.
