@@ -18,7 +18,7 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 
 /// The filters whose types have no schemas yet: `gatehouse schema` says so.
-const WITHOUT: [&str; 2] = ["oauth2-login", "trace-context"];
+const WITHOUT: [&str; 1] = ["oauth2-login"];
 
 fn top() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -202,6 +202,7 @@ fn good(filter: &str) -> Value {
             "client": {"id": "gatehouse", "secret": "${CLIENT_SECRET}"},
             "any_audience": true,
         }),
+        "trace-context" => json!({"sampling": {}, "export": {"cluster": "collector"}}),
         _ => panic!("no example of {filter}"),
     }
 }
@@ -306,6 +307,28 @@ fn wrong_by_themselves() -> Vec<(&'static str, &'static str, Value)> {
         ("token-introspection", "/cache", json!({"entries": 0})),
         ("token-introspection", "/leeway", json!("a bit")),
         ("token-introspection", "/identity_headers", json!({"subject": "x auth"})),
+        ("trace-context", "/extract", json!([])),
+        ("trace-context", "/extract", json!(["w3c", "w3c"])),
+        ("trace-context", "/extract", json!(["zipkin"])),
+        ("trace-context", "/inject", json!("w3c")),
+        ("trace-context", "/clear", json!("no")),
+        ("trace-context", "/trust", json!("sometimes")),
+        ("trace-context", "/trust", json!({"addresses": []})),
+        ("trace-context", "/trust", json!({"addresses": ["inside"]})),
+        ("trace-context", "/sampling/root", json!("often")),
+        ("trace-context", "/sampling/root", json!({"ratio": 0})),
+        ("trace-context", "/sampling/root", json!({"ratio": 1.5})),
+        ("trace-context", "/sampling/root", json!({"ratio": 1, "per_second": 1})),
+        ("trace-context", "/baggage", json!({"max_bytes": 0})),
+        ("trace-context", "/baggage", json!({"max_bytes": 65_537})),
+        ("trace-context", "/baggage", json!({"allow": ["a*b"]})),
+        ("trace-context", "/request_id", json!({"max_bytes": 7})),
+        ("trace-context", "/request_id", json!({"header": "a b"})),
+        ("trace-context", "/response", json!({"traceparent": true})),
+        ("trace-context", "/export/cluster", Value::Null),
+        ("trace-context", "/export/protocol", json!("zipkin")),
+        ("trace-context", "/export/interval", json!(1)),
+        ("trace-context", "/export/max_queue", json!(0)),
     ]
 }
 
@@ -398,6 +421,16 @@ fn what_is_right_is_right_for_both() {
         ("token-introspection", "/endpoint/uri", json!("${URI:-https://idp.example/x}")),
         ("token-introspection", "/cache", json!({"negative_ttl": "1m"})),
         ("token-introspection", "/verdict", json!("defer")),
+        ("trace-context", "/extract", json!(["w3c", "${FORM:-b3}"])),
+        ("trace-context", "/trust", json!("never")),
+        ("trace-context", "/trust", json!("${TRUST:-always}")),
+        ("trace-context", "/trust", json!({"addresses": ["10.0.0.0/8"]})),
+        ("trace-context", "/sampling/root", json!("${ROOT:-always}")),
+        ("trace-context", "/sampling/root", json!({"ratio": 1})),
+        ("trace-context", "/sampling/root", json!({"per_second": 0.5})),
+        ("trace-context", "/baggage", json!({"allow": ["*", "user.*"], "max_bytes": "8KiB"})),
+        ("trace-context", "/baggage", json!({"max_bytes": 8192, "max_members": 5})),
+        ("trace-context", "/export/interval", json!("${INTERVAL:-2s}")),
     ];
     let all = validators.keys().flat_map(|filter| {
         everywhere.iter().map(move |(pointer, value)| (filter.as_str(), *pointer, value.clone()))

@@ -64,7 +64,7 @@ static KNOWN: [Known; 10] = [
     built::<AccessPolicy>(Role::Policy).described::<AccessPolicy>(),
     built::<RateLimit>(Role::Limit).described::<RateLimit>(),
     built::<HealthShortcut>(Role::Other).described::<HealthShortcut>(),
-    built::<TraceContext>(Role::Other),
+    built::<TraceContext>(Role::Other).described::<TraceContext>(),
     built::<Telemetry>(Role::Other).described::<Telemetry>(),
 ];
 
