@@ -17,9 +17,6 @@ use std::process::{Command, Output, Stdio};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-/// The filters whose types have no schemas yet: `gatehouse schema` says so.
-const WITHOUT: [&str; 1] = ["oauth2-login"];
-
 fn top() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
@@ -40,7 +37,7 @@ fn run(arguments: &[&str], input: &[u8]) -> Output {
 fn filters() -> Vec<String> {
     let entries = fs::read_dir(top().join("filters")).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| name != "bundle" && !WITHOUT.contains(&name.as_str())).collect()
+    names.filter(|name| name != "bundle").collect()
 }
 
 fn schema(filter: &str) -> Value {
@@ -158,8 +155,7 @@ fn every_configuration_that_is_shown_fits() {
         let shown = all.iter().filter(|(name, _)| *name == filter).count();
         assert!(shown >= 3, "{filter}: {shown} are too few to be all");
     }
-    let shown = all.into_iter().filter(|(name, _)| !WITHOUT.contains(&name.as_str()));
-    for (filter, config) in shown {
+    for (filter, config) in all {
         let validator = validators.get(&filter).unwrap_or_else(|| panic!("{filter} is not known"));
         let wrong: Vec<_> = validator
             .iter_errors(&config)
@@ -189,6 +185,13 @@ fn good(filter: &str) -> Value {
             "name": "main", "issuer": "https://idp.example", "audiences": ["api"],
             "algorithms": ["ES256"], "jwks": {"uri": "https://idp.example/keys", "cluster": "idp"},
         }]}),
+        "oauth2-login" => json!({
+            "issuer": "https://idp.example",
+            "discovery": {"cluster": "idp"},
+            "client": {"id": "web", "secret": "${CLIENT_SECRET}"},
+            "external_url": "https://app.example",
+            "session": {"keys": ["${COOKIE_KEY}"]},
+        }),
         "rate-limit" => json!({
             "service": {"cluster": "limits", "domain": "shop"},
             "limits": [{"name": "all", "quota": {"requests": 10, "per": "1s"}}],
@@ -259,6 +262,23 @@ fn wrong_by_themselves() -> Vec<(&'static str, &'static str, Value)> {
         ("jwt-auth", "/providers/0/require_expiration", json!("no")),
         ("jwt-auth", "/crypto", json!("openssl")),
         ("jwt-auth", "/verdict", json!("allow")),
+        ("oauth2-login", "/issuer", Value::Null),
+        ("oauth2-login", "/discovery/cluster", Value::Null),
+        ("oauth2-login", "/discovery/timeout", json!(5)),
+        ("oauth2-login", "/client/id", Value::Null),
+        ("oauth2-login", "/client/authentication", json!("jwt")),
+        ("oauth2-login", "/scopes", json!([])),
+        ("oauth2-login", "/external_url", json!("https://app.example/app")),
+        ("oauth2-login", "/external_url", json!("app.example")),
+        ("oauth2-login", "/session", Value::Null),
+        ("oauth2-login", "/session/keys", json!([])),
+        ("oauth2-login", "/session/idle", json!("an hour")),
+        ("oauth2-login", "/logout", json!({})),
+        ("oauth2-login", "/forward", json!({"access_token": "a b"})),
+        ("oauth2-login", "/authorization_parameters", json!({"max_age": 60})),
+        ("oauth2-login", "/algorithms", json!(["none"])),
+        ("oauth2-login", "/leeway", json!("a bit")),
+        ("oauth2-login", "/api_clients", json!({"paths": ["x"]})),
         ("rate-limit", "/memory", json!(4_194_304)),
         ("rate-limit", "/headers", json!("yes")),
         ("rate-limit", "/service/domain", json!("")),
@@ -401,6 +421,12 @@ fn what_is_right_is_right_for_both() {
         ("basic-auth", "/verified_cache", json!({"entries": 1, "ttl": "250ms"})),
         ("jwt-auth", "/providers/0/leeway", json!("0s")),
         ("jwt-auth", "/providers/0/required_claims", json!({"a": [1, "b", true]})),
+        ("oauth2-login", "/external_url", json!("http://localhost:10000/")),
+        ("oauth2-login", "/external_url", json!("${URL:-https://app.example:8443}")),
+        ("oauth2-login", "/logout", json!({"path": "/out", "return_to": "/bye"})),
+        ("oauth2-login", "/forward", json!({"claims": {"x-email": "email"}})),
+        ("oauth2-login", "/authorization_parameters", json!({"prompt": "login"})),
+        ("oauth2-login", "/api_clients", json!({"paths": ["/api/**"], "accept": []})),
         (
             "rate-limit",
             "/limits/0/key",
