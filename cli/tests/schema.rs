@@ -222,16 +222,12 @@ fn changed(filter: &str, pointer: &str, value: &Value) -> Value {
     config
 }
 
-/// Mistakes in what filters have of their own.
-fn wrong_by_themselves() -> Vec<(&'static str, &'static str, Value)> {
+/// A filter, the place of a field, and what is wrong there.
+type Mistake = (&'static str, &'static str, Value);
+
+/// Mistakes in what authenticators have of their own.
+fn wrong_of_authenticators() -> Vec<Mistake> {
     vec![
-        ("access-policy", "/security", json!([])),
-        ("access-policy", "/security", json!([{}])),
-        ("access-policy", "/security", json!("nobody")),
-        ("access-policy", "/allow", json!({})),
-        ("access-policy", "/require_https", json!("yes")),
-        ("access-policy", "/services/0/methods", json!([])),
-        ("access-policy", "/services/0/methods/0/match", json!({"methods": ["GET"]})),
         ("api-key-auth", "/consumers", json!([])),
         ("api-key-auth", "/consumers", Value::Null),
         ("api-key-auth", "/consumers/0/keys/0/not_after", json!("tomorrow")),
@@ -248,11 +244,6 @@ fn wrong_by_themselves() -> Vec<(&'static str, &'static str, Value)> {
         ("basic-auth", "/verified_cache", json!({"entries": 0})),
         ("basic-auth", "/verified_cache", json!({"entries": 70_000})),
         ("basic-auth", "/realm", json!("")),
-        ("health-shortcut", "/endpoints", json!([])),
-        ("health-shortcut", "/endpoints/0/report", json!("weather")),
-        ("health-shortcut", "/endpoints/0/path", json!("livez")),
-        ("health-shortcut", "/endpoints/0/path", json!("/livez?x")),
-        ("health-shortcut", "/version", json!("")),
         ("jwt-auth", "/providers", json!([])),
         ("jwt-auth", "/providers/0/algorithms", json!(["none"])),
         ("jwt-auth", "/providers/0/algorithms", json!([])),
@@ -279,6 +270,33 @@ fn wrong_by_themselves() -> Vec<(&'static str, &'static str, Value)> {
         ("oauth2-login", "/algorithms", json!(["none"])),
         ("oauth2-login", "/leeway", json!("a bit")),
         ("oauth2-login", "/api_clients", json!({"paths": ["x"]})),
+        ("token-introspection", "/endpoint", Value::Null),
+        ("token-introspection", "/endpoint/max_calls", json!(0)),
+        ("token-introspection", "/endpoint/max_calls", json!(1025)),
+        ("token-introspection", "/endpoint/timeout", json!(2)),
+        ("token-introspection", "/client/authentication", json!("jwt")),
+        ("token-introspection", "/client/secret", Value::Null),
+        ("token-introspection", "/cache", json!({"entries": 0})),
+        ("token-introspection", "/leeway", json!("a bit")),
+        ("token-introspection", "/identity_headers", json!({"subject": "x auth"})),
+    ]
+}
+
+/// Mistakes in what others that decide have of their own.
+fn wrong_of_what_decides() -> Vec<Mistake> {
+    vec![
+        ("access-policy", "/security", json!([])),
+        ("access-policy", "/security", json!([{}])),
+        ("access-policy", "/security", json!("nobody")),
+        ("access-policy", "/allow", json!({})),
+        ("access-policy", "/require_https", json!("yes")),
+        ("access-policy", "/services/0/methods", json!([])),
+        ("access-policy", "/services/0/methods/0/match", json!({"methods": ["GET"]})),
+        ("health-shortcut", "/endpoints", json!([])),
+        ("health-shortcut", "/endpoints/0/report", json!("weather")),
+        ("health-shortcut", "/endpoints/0/path", json!("livez")),
+        ("health-shortcut", "/endpoints/0/path", json!("/livez?x")),
+        ("health-shortcut", "/version", json!("")),
         ("rate-limit", "/memory", json!(4_194_304)),
         ("rate-limit", "/headers", json!("yes")),
         ("rate-limit", "/service/domain", json!("")),
@@ -300,6 +318,12 @@ fn wrong_by_themselves() -> Vec<(&'static str, &'static str, Value)> {
         ("rate-limit", "/limits/0/cost", json!({"header": "x-cost"})),
         ("rate-limit", "/limits/0/algorithm", json!("leaky")),
         ("rate-limit", "/limits/0/counted", json!("everywhere")),
+    ]
+}
+
+/// Mistakes in what filters that observe have of their own.
+fn wrong_of_what_observes() -> Vec<Mistake> {
+    vec![
         ("telemetry", "/lines", json!("some")),
         ("telemetry", "/output", json!("stdout")),
         ("telemetry", "/query", json!(["page"])),
@@ -318,15 +342,6 @@ fn wrong_by_themselves() -> Vec<(&'static str, &'static str, Value)> {
         ("telemetry", "/payloads", json!({"max_bytes": 1024})),
         ("telemetry", "/pprof", json!({"allow": "all"})),
         ("telemetry", "/server_timing", json!({})),
-        ("token-introspection", "/endpoint", Value::Null),
-        ("token-introspection", "/endpoint/max_calls", json!(0)),
-        ("token-introspection", "/endpoint/max_calls", json!(1025)),
-        ("token-introspection", "/endpoint/timeout", json!(2)),
-        ("token-introspection", "/client/authentication", json!("jwt")),
-        ("token-introspection", "/client/secret", Value::Null),
-        ("token-introspection", "/cache", json!({"entries": 0})),
-        ("token-introspection", "/leeway", json!("a bit")),
-        ("token-introspection", "/identity_headers", json!({"subject": "x auth"})),
         ("trace-context", "/extract", json!([])),
         ("trace-context", "/extract", json!(["w3c", "w3c"])),
         ("trace-context", "/extract", json!(["zipkin"])),
@@ -377,7 +392,9 @@ fn what_is_wrong_is_wrong_for_both() {
     let all = validators.keys().flat_map(|filter| {
         everywhere.iter().map(move |(pointer, value)| (filter.as_str(), *pointer, value.clone()))
     });
-    for (filter, pointer, value) in all.chain(wrong_by_themselves()) {
+    let own =
+        [wrong_of_authenticators(), wrong_of_what_decides(), wrong_of_what_observes()].concat();
+    for (filter, pointer, value) in all.chain(own) {
         let config = changed(filter, pointer, &value);
         let what = format!("{filter} {pointer} {value}");
         assert!(!validators[filter].is_valid(&config), "the schema takes {what}");
