@@ -17,9 +17,6 @@ use std::process::{Command, Output, Stdio};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-/// The filters whose types have no schemas yet: `gatehouse schema` says so.
-const WITHOUT: [&str; 4] = ["oauth2-login", "rate-limit", "telemetry", "trace-context"];
-
 fn top() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
@@ -40,7 +37,7 @@ fn run(arguments: &[&str], input: &[u8]) -> Output {
 fn filters() -> Vec<String> {
     let entries = fs::read_dir(top().join("filters")).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| name != "bundle" && !WITHOUT.contains(&name.as_str())).collect()
+    names.filter(|name| name != "bundle").collect()
 }
 
 fn schema(filter: &str) -> Value {
@@ -188,11 +185,27 @@ fn good(filter: &str) -> Value {
             "name": "main", "issuer": "https://idp.example", "audiences": ["api"],
             "algorithms": ["ES256"], "jwks": {"uri": "https://idp.example/keys", "cluster": "idp"},
         }]}),
+        "oauth2-login" => json!({
+            "issuer": "https://idp.example",
+            "discovery": {"cluster": "idp"},
+            "client": {"id": "web", "secret": "${CLIENT_SECRET}"},
+            "external_url": "https://app.example",
+            "session": {"keys": ["${COOKIE_KEY}"]},
+        }),
+        "rate-limit" => json!({
+            "service": {"cluster": "limits", "domain": "shop"},
+            "limits": [{"name": "all", "quota": {"requests": 10, "per": "1s"}}],
+        }),
+        "telemetry" => json!({
+            "debug": {"allow": [{"groups": ["ops"]}]},
+            "metrics": {"tiers": [{"name": "gold", "consumers": ["acme"]}]},
+        }),
         "token-introspection" => json!({
             "endpoint": {"uri": "https://idp.example/introspect", "cluster": "idp"},
             "client": {"id": "gatehouse", "secret": "${CLIENT_SECRET}"},
             "any_audience": true,
         }),
+        "trace-context" => json!({"sampling": {}, "export": {"cluster": "collector"}}),
         _ => panic!("no example of {filter}"),
     }
 }
@@ -209,16 +222,12 @@ fn changed(filter: &str, pointer: &str, value: &Value) -> Value {
     config
 }
 
-/// Mistakes in what filters have of their own.
-fn wrong_by_themselves() -> Vec<(&'static str, &'static str, Value)> {
+/// A filter, the place of a field, and what is wrong there.
+type Mistake = (&'static str, &'static str, Value);
+
+/// Mistakes in what authenticators have of their own.
+fn wrong_of_authenticators() -> Vec<Mistake> {
     vec![
-        ("access-policy", "/security", json!([])),
-        ("access-policy", "/security", json!([{}])),
-        ("access-policy", "/security", json!("nobody")),
-        ("access-policy", "/allow", json!({})),
-        ("access-policy", "/require_https", json!("yes")),
-        ("access-policy", "/services/0/methods", json!([])),
-        ("access-policy", "/services/0/methods/0/match", json!({"methods": ["GET"]})),
         ("api-key-auth", "/consumers", json!([])),
         ("api-key-auth", "/consumers", Value::Null),
         ("api-key-auth", "/consumers/0/keys/0/not_after", json!("tomorrow")),
@@ -235,11 +244,6 @@ fn wrong_by_themselves() -> Vec<(&'static str, &'static str, Value)> {
         ("basic-auth", "/verified_cache", json!({"entries": 0})),
         ("basic-auth", "/verified_cache", json!({"entries": 70_000})),
         ("basic-auth", "/realm", json!("")),
-        ("health-shortcut", "/endpoints", json!([])),
-        ("health-shortcut", "/endpoints/0/report", json!("weather")),
-        ("health-shortcut", "/endpoints/0/path", json!("livez")),
-        ("health-shortcut", "/endpoints/0/path", json!("/livez?x")),
-        ("health-shortcut", "/version", json!("")),
         ("jwt-auth", "/providers", json!([])),
         ("jwt-auth", "/providers/0/algorithms", json!(["none"])),
         ("jwt-auth", "/providers/0/algorithms", json!([])),
@@ -249,6 +253,23 @@ fn wrong_by_themselves() -> Vec<(&'static str, &'static str, Value)> {
         ("jwt-auth", "/providers/0/require_expiration", json!("no")),
         ("jwt-auth", "/crypto", json!("openssl")),
         ("jwt-auth", "/verdict", json!("allow")),
+        ("oauth2-login", "/issuer", Value::Null),
+        ("oauth2-login", "/discovery/cluster", Value::Null),
+        ("oauth2-login", "/discovery/timeout", json!(5)),
+        ("oauth2-login", "/client/id", Value::Null),
+        ("oauth2-login", "/client/authentication", json!("jwt")),
+        ("oauth2-login", "/scopes", json!([])),
+        ("oauth2-login", "/external_url", json!("https://app.example/app")),
+        ("oauth2-login", "/external_url", json!("app.example")),
+        ("oauth2-login", "/session", Value::Null),
+        ("oauth2-login", "/session/keys", json!([])),
+        ("oauth2-login", "/session/idle", json!("an hour")),
+        ("oauth2-login", "/logout", json!({})),
+        ("oauth2-login", "/forward", json!({"access_token": "a b"})),
+        ("oauth2-login", "/authorization_parameters", json!({"max_age": 60})),
+        ("oauth2-login", "/algorithms", json!(["none"])),
+        ("oauth2-login", "/leeway", json!("a bit")),
+        ("oauth2-login", "/api_clients", json!({"paths": ["x"]})),
         ("token-introspection", "/endpoint", Value::Null),
         ("token-introspection", "/endpoint/max_calls", json!(0)),
         ("token-introspection", "/endpoint/max_calls", json!(1025)),
@@ -258,6 +279,91 @@ fn wrong_by_themselves() -> Vec<(&'static str, &'static str, Value)> {
         ("token-introspection", "/cache", json!({"entries": 0})),
         ("token-introspection", "/leeway", json!("a bit")),
         ("token-introspection", "/identity_headers", json!({"subject": "x auth"})),
+    ]
+}
+
+/// Mistakes in what others that decide have of their own.
+fn wrong_of_what_decides() -> Vec<Mistake> {
+    vec![
+        ("access-policy", "/security", json!([])),
+        ("access-policy", "/security", json!([{}])),
+        ("access-policy", "/security", json!("nobody")),
+        ("access-policy", "/allow", json!({})),
+        ("access-policy", "/require_https", json!("yes")),
+        ("access-policy", "/services/0/methods", json!([])),
+        ("access-policy", "/services/0/methods/0/match", json!({"methods": ["GET"]})),
+        ("health-shortcut", "/endpoints", json!([])),
+        ("health-shortcut", "/endpoints/0/report", json!("weather")),
+        ("health-shortcut", "/endpoints/0/path", json!("livez")),
+        ("health-shortcut", "/endpoints/0/path", json!("/livez?x")),
+        ("health-shortcut", "/version", json!("")),
+        ("rate-limit", "/memory", json!(4_194_304)),
+        ("rate-limit", "/headers", json!("yes")),
+        ("rate-limit", "/service/domain", json!("")),
+        ("rate-limit", "/service/timeout", json!(20)),
+        ("rate-limit", "/service/on_failure", json!("refuse")),
+        ("rate-limit", "/limits/0/name", json!("a b")),
+        ("rate-limit", "/limits/0/match", json!({})),
+        ("rate-limit", "/limits/0/key", json!([])),
+        ("rate-limit", "/limits/0/key", json!(["consumers"])),
+        ("rate-limit", "/limits/0/key", json!([{}])),
+        ("rate-limit", "/limits/0/key", json!([{"header": "a", "claim": "b"}])),
+        ("rate-limit", "/limits/0/key", json!([{"path": "x"}])),
+        ("rate-limit", "/limits/0/key", json!([{"client_address": {"ipv4_prefix": 33}}])),
+        ("rate-limit", "/limits/0/key", json!([{"client_address": {"trusted_hops": 17}}])),
+        ("rate-limit", "/limits/0/quota", Value::Null),
+        ("rate-limit", "/limits/0/quota/requests", json!(0)),
+        ("rate-limit", "/limits/0/tiers", json!({"gold": {"requests": 1}})),
+        ("rate-limit", "/limits/0/cost", json!(0)),
+        ("rate-limit", "/limits/0/cost", json!({"header": "x-cost"})),
+        ("rate-limit", "/limits/0/algorithm", json!("leaky")),
+        ("rate-limit", "/limits/0/counted", json!("everywhere")),
+    ]
+}
+
+/// Mistakes in what filters that observe have of their own.
+fn wrong_of_what_observes() -> Vec<Mistake> {
+    vec![
+        ("telemetry", "/lines", json!("some")),
+        ("telemetry", "/output", json!("stdout")),
+        ("telemetry", "/query", json!(["page"])),
+        ("telemetry", "/headers", json!({"allow": ["a b"]})),
+        ("telemetry", "/skip", json!({"paths": ["assets"]})),
+        ("telemetry", "/metrics/max_series", json!(0)),
+        ("telemetry", "/metrics/max_series", json!(4097)),
+        ("telemetry", "/metrics/tiers/0/name", json!("Gold")),
+        ("telemetry", "/debug/allow", Value::Null),
+        ("telemetry", "/debug/allow", json!([])),
+        ("telemetry", "/debug/allow", json!([{}])),
+        ("telemetry", "/debug/allow", json!([{"groups": [""]}])),
+        ("telemetry", "/debug/allow", json!([{"addresses": ["everywhere"]}])),
+        ("telemetry", "/debug/path", json!("/")),
+        ("telemetry", "/debug/for", json!(900)),
+        ("telemetry", "/payloads", json!({"max_bytes": 1024})),
+        ("telemetry", "/pprof", json!({"allow": "all"})),
+        ("telemetry", "/server_timing", json!({})),
+        ("trace-context", "/extract", json!([])),
+        ("trace-context", "/extract", json!(["w3c", "w3c"])),
+        ("trace-context", "/extract", json!(["zipkin"])),
+        ("trace-context", "/inject", json!("w3c")),
+        ("trace-context", "/clear", json!("no")),
+        ("trace-context", "/trust", json!("sometimes")),
+        ("trace-context", "/trust", json!({"addresses": []})),
+        ("trace-context", "/trust", json!({"addresses": ["inside"]})),
+        ("trace-context", "/sampling/root", json!("often")),
+        ("trace-context", "/sampling/root", json!({"ratio": 0})),
+        ("trace-context", "/sampling/root", json!({"ratio": 1.5})),
+        ("trace-context", "/sampling/root", json!({"ratio": 1, "per_second": 1})),
+        ("trace-context", "/baggage", json!({"max_bytes": 0})),
+        ("trace-context", "/baggage", json!({"max_bytes": 65_537})),
+        ("trace-context", "/baggage", json!({"allow": ["a*b"]})),
+        ("trace-context", "/request_id", json!({"max_bytes": 7})),
+        ("trace-context", "/request_id", json!({"header": "a b"})),
+        ("trace-context", "/response", json!({"traceparent": true})),
+        ("trace-context", "/export/cluster", Value::Null),
+        ("trace-context", "/export/protocol", json!("zipkin")),
+        ("trace-context", "/export/interval", json!(1)),
+        ("trace-context", "/export/max_queue", json!(0)),
     ]
 }
 
@@ -286,7 +392,9 @@ fn what_is_wrong_is_wrong_for_both() {
     let all = validators.keys().flat_map(|filter| {
         everywhere.iter().map(move |(pointer, value)| (filter.as_str(), *pointer, value.clone()))
     });
-    for (filter, pointer, value) in all.chain(wrong_by_themselves()) {
+    let own =
+        [wrong_of_authenticators(), wrong_of_what_decides(), wrong_of_what_observes()].concat();
+    for (filter, pointer, value) in all.chain(own) {
         let config = changed(filter, pointer, &value);
         let what = format!("{filter} {pointer} {value}");
         assert!(!validators[filter].is_valid(&config), "the schema takes {what}");
@@ -330,9 +438,42 @@ fn what_is_right_is_right_for_both() {
         ("basic-auth", "/verified_cache", json!({"entries": 1, "ttl": "250ms"})),
         ("jwt-auth", "/providers/0/leeway", json!("0s")),
         ("jwt-auth", "/providers/0/required_claims", json!({"a": [1, "b", true]})),
+        ("oauth2-login", "/external_url", json!("http://localhost:10000/")),
+        ("oauth2-login", "/external_url", json!("${URL:-https://app.example:8443}")),
+        ("oauth2-login", "/logout", json!({"path": "/out", "return_to": "/bye"})),
+        ("oauth2-login", "/forward", json!({"claims": {"x-email": "email"}})),
+        ("oauth2-login", "/authorization_parameters", json!({"prompt": "login"})),
+        ("oauth2-login", "/api_clients", json!({"paths": ["/api/**"], "accept": []})),
+        (
+            "rate-limit",
+            "/limits/0/key",
+            json!(["consumer", "${PART:-host}", {"client_address": {"ipv6_prefix": 56}},
+                {"header": "x-plan"}, {"claim": "tenant"}, {"path": "/a/{b}"}]),
+        ),
+        ("rate-limit", "/limits/0/cost", json!({"header": "x-cost", "greatest": 5})),
+        ("rate-limit", "/limits/0/tiers", json!({"gold": {"requests": 9, "per": "1m"}})),
+        ("rate-limit", "/limits/0/counted", json!("global")),
+        ("rate-limit", "/limits", json!([])),
+        (
+            "telemetry",
+            "/debug/allow",
+            json!([{"addresses": ["10.0.0.0/8", "::1", "${NETWORK:-fd00::/8}"], "groups": ["a"]}]),
+        ),
+        ("telemetry", "/pprof", json!({})),
+        ("telemetry", "/payloads", json!({"max_bytes": "2KiB", "redact": ["iban"]})),
         ("token-introspection", "/endpoint/uri", json!("${URI:-https://idp.example/x}")),
         ("token-introspection", "/cache", json!({"negative_ttl": "1m"})),
         ("token-introspection", "/verdict", json!("defer")),
+        ("trace-context", "/extract", json!(["w3c", "${FORM:-b3}"])),
+        ("trace-context", "/trust", json!("never")),
+        ("trace-context", "/trust", json!("${TRUST:-always}")),
+        ("trace-context", "/trust", json!({"addresses": ["10.0.0.0/8"]})),
+        ("trace-context", "/sampling/root", json!("${ROOT:-always}")),
+        ("trace-context", "/sampling/root", json!({"ratio": 1})),
+        ("trace-context", "/sampling/root", json!({"per_second": 0.5})),
+        ("trace-context", "/baggage", json!({"allow": ["*", "user.*"], "max_bytes": "8KiB"})),
+        ("trace-context", "/baggage", json!({"max_bytes": 8192, "max_members": 5})),
+        ("trace-context", "/export/interval", json!("${INTERVAL:-2s}")),
     ];
     let all = validators.keys().flat_map(|filter| {
         everywhere.iter().map(move |(pointer, value)| (filter.as_str(), *pointer, value.clone()))

@@ -16,6 +16,7 @@ use schemars::transform::{RecursiveTransform, Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
 use serde_json::{Map, Value, json};
 
+use crate::address::Network;
 use crate::config::{AllOr, Common, Leeway, NonEmpty, Period, Secret, Size};
 use crate::filter::Plugin;
 use crate::identity::HeaderName;
@@ -100,6 +101,11 @@ written!(Pattern, "PathPattern", {
     "description": "A path; `*` or `{name}` is one segment, a last `/**` the rest.",
     "type": "string",
     "pattern": "^/",
+});
+written!(Network, "Network", {
+    "description": "A network such as `10.0.0.0/8` or `fd00::/8`, or one address.",
+    "type": "string",
+    "pattern": "^[0-9a-fA-F.:]+(/[0-9]+)?$",
 });
 written!(Source, "Source", {
     "description": "Where a credential stands: `{ header: NAME }`, with `prefix: SCHEME` or without, `{ query: NAME }` or `{ cookie: NAME }`.",
@@ -299,6 +305,12 @@ impl Transform for OrVariable {
             }
             return;
         }
+        // Words and objects: a reference may be either, so that it is of more than one.
+        if schema.get("oneOf").is_some_and(has_word)
+            && let Some(kinds) = schema.remove("oneOf")
+        {
+            schema.insert("anyOf".into(), kinds);
+        }
         transform_subschemas(self, schema);
         if !has_form(schema) {
             return;
@@ -312,10 +324,15 @@ impl Transform for OrVariable {
 }
 
 fn are_words(value: &Value) -> bool {
-    let is_word = |schema: &Value| {
-        schema.get("const").or_else(|| schema.get("enum")?.get(0)).is_some_and(Value::is_string)
-    };
     value.as_array().is_some_and(|schemas| schemas.iter().all(is_word))
+}
+
+fn has_word(value: &Value) -> bool {
+    value.as_array().is_some_and(|schemas| schemas.iter().any(is_word))
+}
+
+fn is_word(schema: &Value) -> bool {
+    schema.get("const").or_else(|| schema.get("enum")?.get(0)).is_some_and(Value::is_string)
 }
 
 fn has_form(schema: &Schema) -> bool {

@@ -59,13 +59,13 @@ static KNOWN: [Known; 10] = [
     built::<ApiKeyAuth>(Role::Authenticator).described::<ApiKeyAuth>(),
     built::<BasicAuth>(Role::Authenticator).described::<BasicAuth>(),
     built::<JwtAuth>(Role::Authenticator).described::<JwtAuth>(),
-    built::<OAuth2Login>(Role::Authenticator),
+    built::<OAuth2Login>(Role::Authenticator).described::<OAuth2Login>(),
     built::<TokenIntrospection>(Role::Authenticator).described::<TokenIntrospection>(),
     built::<AccessPolicy>(Role::Policy).described::<AccessPolicy>(),
-    built::<RateLimit>(Role::Limit),
+    built::<RateLimit>(Role::Limit).described::<RateLimit>(),
     built::<HealthShortcut>(Role::Other).described::<HealthShortcut>(),
-    built::<TraceContext>(Role::Other),
-    built::<Telemetry>(Role::Other),
+    built::<TraceContext>(Role::Other).described::<TraceContext>(),
+    built::<Telemetry>(Role::Other).described::<Telemetry>(),
 ];
 
 /// A filter that is there.

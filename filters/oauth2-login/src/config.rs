@@ -13,6 +13,7 @@ use crate::origin::Origin;
 
 /// What is configured once, at the top level.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The provider's `iss`; its discovery document is behind it.
@@ -55,6 +56,7 @@ pub struct Config {
 
 /// By way of which clusters the provider is asked, and how often.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DiscoveryConfig {
     /// The cluster of the document.
@@ -75,6 +77,7 @@ pub(crate) struct DiscoveryConfig {
 
 /// Who we are to the provider.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ClientConfig {
     /// `client_id`.
@@ -87,6 +90,7 @@ pub(crate) struct ClientConfig {
 
 /// How a client says who it is (OpenID Connect Core, 9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Authentication {
     /// In `authorization` (`client_secret_basic`).
@@ -99,6 +103,7 @@ pub(crate) enum Authentication {
 
 /// Where people sign out.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LogoutConfig {
     /// The path.
@@ -109,6 +114,7 @@ pub(crate) struct LogoutConfig {
 
 /// How a session is kept.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SessionConfig {
     /// The secrets that cookies are sealed with: the first seals, all of them open.
@@ -126,6 +132,7 @@ pub(crate) struct SessionConfig {
 
 /// What the upstream gets.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ForwardConfig {
     /// The header of the access token; default none. In `authorization` it is a `Bearer` token.
@@ -137,6 +144,7 @@ pub(crate) struct ForwardConfig {
 
 /// What a rule, a route or a virtual host may set anew.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Settings {
     /// What people sign in to, in the challenge; default `restricted`.
     #[serde(default)]
@@ -151,6 +159,7 @@ pub struct Settings {
 
 /// Who gets 401 in place of a redirect.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ApiClients {
     /// Who asks for one of these paths; default none.

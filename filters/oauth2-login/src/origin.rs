@@ -61,6 +61,13 @@ impl<'de> Deserialize<'de> for Origin {
     }
 }
 
+#[cfg(feature = "schema")]
+shared::written!(Origin, "Origin", {
+    "description": "An origin: `https://host[:port]` in lower case.",
+    "type": "string",
+    "pattern": r"^https?://[a-z0-9.:\[\]-]+/?$",
+});
+
 fn is_this_machine(host: &str) -> bool {
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     name == "localhost" || name == "127.0.0.1" || name == "[::1]" || name.ends_with(".localhost")

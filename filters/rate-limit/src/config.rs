@@ -17,6 +17,7 @@ use crate::service;
 
 /// What is configured once, at the top level.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// How much memory the counts may take, for all workers together; 64KiB to 1GiB, default 4MiB.
@@ -36,10 +37,14 @@ pub struct Settings {
     pub(crate) headers: Announce,
 }
 
+/// [`Settings`], as they are written.
 #[derive(Debug, Deserialize)]
-struct Written {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(crate) struct Written {
+    /// The limits that apply, all of them together; default none.
     #[serde(default)]
     limits: Vec<LimitEntry>,
+    /// What responses say of them; default `draft`.
     #[serde(default)]
     headers: Announce,
 }
@@ -63,6 +68,7 @@ impl TryFrom<Written> for Settings {
 
 /// One of `limits`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LimitEntry {
     /// Its name: 1 to 64 letters, digits, `-` and `_`; for clients, counters and logs.
@@ -198,6 +204,7 @@ const KEY_OBJECTS: [&str; 4] = ["client_address", "header", "claim", "path"];
 
 /// How an address is read (`client_address`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Address {
     /// How many bits of an IPv4 address count: 1 to 32, default 32.
@@ -245,6 +252,7 @@ impl<'de> Deserialize<'de> for Hops {
 
 /// What becomes of a request that lacks a part of the key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Missing {
     /// It is counted together with all that lack the part.
@@ -256,6 +264,7 @@ pub(crate) enum Missing {
 
 /// What is counted (`on`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Event {
     /// Every request that is let through.
@@ -267,6 +276,7 @@ pub(crate) enum Event {
 
 /// Who counts (`counted`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Counted {
     /// This proxy, in its own memory.
@@ -287,6 +297,7 @@ pub(crate) enum Cost {
 
 /// What a header says that a request costs.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct HeaderCost {
     /// Which header; its value is a whole number from 1.
@@ -349,6 +360,7 @@ impl<'de> Visitor<'de> for CostVisitor {
 
 /// What responses say of the limits (`headers`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Announce {
     /// `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10).

@@ -31,6 +31,8 @@ mod ledger;
 mod limit;
 mod names;
 mod quota;
+#[cfg(feature = "schema")]
+mod schema;
 mod service;
 mod state;
 mod table;

@@ -8,6 +8,7 @@ use shared::config::{Invalid, Period};
 
 /// So many in so much time (`quota`, and each of `tiers`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Quota {
     /// How many requests, or how much of what they cost: 1 to 1,000,000,000.
@@ -20,6 +21,7 @@ pub(crate) struct Quota {
 
 /// How a quota is counted (`algorithm`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Algorithm {
     /// A bucket of `burst` tokens, refilled evenly: GCRA.

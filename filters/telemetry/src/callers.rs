@@ -16,6 +16,7 @@ use crate::config::Texts;
 
 /// Those who are trusted.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub(crate) struct Callers(NonEmpty<Caller>);
 
@@ -24,6 +25,21 @@ impl Callers {
     pub(crate) fn include(&self, request: &Request<'_>) -> bool {
         self.0.iter().any(|caller| caller.holds(request))
     }
+}
+
+/// One entry, as it is written.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+struct Written {
+    /// Where they come from: networks such as `10.0.0.0/8`, or addresses.
+    addresses: Option<NonEmpty<Network>>,
+    /// Their subjects.
+    subjects: Option<Texts>,
+    /// Their consumers.
+    consumers: Option<Texts>,
+    /// Their groups.
+    groups: Option<Texts>,
 }
 
 /// One entry.
@@ -73,14 +89,6 @@ impl Caller {
 
 impl<'de> Deserialize<'de> for Caller {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Written {
-            addresses: Option<NonEmpty<Network>>,
-            subjects: Option<Texts>,
-            consumers: Option<Texts>,
-            groups: Option<Texts>,
-        }
         let Written { addresses, subjects, consumers, groups } =
             Written::deserialize(deserializer)?;
         let caller = Self { addresses, subjects, consumers, groups };
@@ -88,5 +96,19 @@ impl<'de> Deserialize<'de> for Caller {
             return Err(D::Error::custom("names nobody"));
         }
         Ok(caller)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Caller {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Caller".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let mut schema = Written::json_schema(generator);
+        schema.insert("description".into(), "Who is trusted: all that is named must hold.".into());
+        schema.insert("minProperties".into(), 1.into());
+        schema
     }
 }

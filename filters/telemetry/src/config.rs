@@ -20,6 +20,7 @@ const MOST_SERIES: usize = 4096;
 
 /// What is configured once, at the top level.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Which exchanges get a line; default [`Lines::Asked`].
@@ -53,10 +54,12 @@ pub struct Config {
 
 /// What a rule, a route or a virtual host may set anew: nothing but `mode` and `errors`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Settings {}
 
 /// Which exchanges get a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Lines {
     /// All; those that nothing asked for get a short one.
@@ -70,6 +73,7 @@ pub(crate) enum Lines {
 
 /// Where lines go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Output {
     /// Into the filter state `wasm.gatehouse.log`, for the access log to print.
@@ -93,8 +97,10 @@ impl Output {
 
 /// What is shown, by name.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Allow<T> {
+    /// The names.
     pub(crate) allow: Vec<T>,
 }
 
@@ -110,13 +116,16 @@ fn user_agent() -> Allow<HeaderName> {
 
 /// Paths whose exchanges get no line.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Skip {
+    /// The paths.
     pub(crate) paths: Vec<Pattern>,
 }
 
 /// What is counted.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Metrics {
     /// Whether anything is.
@@ -148,11 +157,15 @@ impl<'de> Deserialize<'de> for MaxSeries {
 
 /// One of `tiers`.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Tier {
+    /// What they are called.
     pub(crate) name: TierName,
+    /// Who is in it; this or `groups`, or both.
     #[serde(default)]
     pub(crate) consumers: Vec<String>,
+    /// Whose members are in it.
     #[serde(default)]
     pub(crate) groups: Vec<String>,
 }
@@ -175,6 +188,7 @@ impl<'de> Deserialize<'de> for TierName {
 
 /// The debug switch.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Debug {
     /// Where it is; default Clue's `/debug`.
@@ -214,6 +228,7 @@ impl<'de> Deserialize<'de> for SwitchPath {
 
 /// What is shown of bodies.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Payloads {
     /// How much of each; default Clue's 1 KiB, at most 64 KiB.
@@ -236,15 +251,19 @@ impl Payloads {
 
 /// Who may see profiles.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Pprof {
+    /// Those callers; default nobody.
     pub(crate) allow: Option<Callers>,
 }
 
 /// Who is told how long it took.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ServerTiming {
+    /// Those callers.
     pub(crate) allow: Callers,
 }
 
@@ -310,4 +329,27 @@ impl<'de> Deserialize<'de> for Texts {
         }
         Ok(Self(list))
     }
+}
+
+#[cfg(feature = "schema")]
+mod schema {
+    use super::{MaxSeries, SwitchPath, Texts, TierName};
+
+    shared::written!(MaxSeries, "MaxSeries", {"type": "integer", "minimum": 1, "maximum": 4096});
+    shared::written!(TierName, "TierName", {
+        "description": "1 to 64 of a-z, 0-9, `_` and `-`.",
+        "type": "string",
+        "pattern": "^[a-z0-9_-]{1,64}$",
+    });
+    shared::written!(SwitchPath, "SwitchPath", {
+        "description": "A literal path, without a query.",
+        "type": "string",
+        "pattern": "^/[A-Za-z0-9._~/-]+$",
+    });
+    shared::written!(Texts, "Texts", {
+        "description": "Names, at least one.",
+        "type": "array",
+        "items": {"type": "string", "minLength": 1},
+        "minItems": 1,
+    });
 }

@@ -21,6 +21,7 @@ const MOST_PER_SECOND: f64 = 1e6;
 
 /// What is configured once, at the top level.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Where the proxy's own spans go; default nowhere.
@@ -29,6 +30,7 @@ pub struct Config {
 
 /// What a rule, a route or a virtual host may set anew.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Settings {
     /// In which forms a context is looked for, in this order; default W3C's.
     #[serde(default)]
@@ -64,6 +66,7 @@ const fn yes() -> bool {
 
 /// A form that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Source {
     /// `traceparent` and `tracestate`.
@@ -82,6 +85,7 @@ pub(crate) enum Source {
 
 /// A form that is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Form {
     /// `traceparent` and `tracestate`.
@@ -143,6 +147,7 @@ fn once_each<T: PartialEq, E: Error>(list: NonEmpty<T>) -> Result<Vec<T>, E> {
 
 /// Whose context is gone on with.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Trust {
     /// Everybody's.
@@ -168,6 +173,7 @@ impl Trust {
 
 /// Whether the proxy has a span of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum SpanMode {
     /// It has one at every request, the parent of the upstream's.
@@ -179,6 +185,7 @@ pub(crate) enum SpanMode {
 
 /// Which traces are recorded.
 #[derive(Clone, Copy, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Sampling {
     /// Whether the sender's decision holds; default yes.
@@ -197,6 +204,7 @@ impl Default for Sampling {
 
 /// How it is decided where nobody has.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Root {
     /// Every trace.
@@ -340,6 +348,7 @@ impl<'de> Deserialize<'de> for Key {
 
 /// The request's own id.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RequestId {
     /// Its header; default `x-request-id`.
@@ -364,6 +373,7 @@ impl RequestId {
 
 /// Whose id is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Accept {
     /// That of clients whose context is gone on with (`trust`).
@@ -397,6 +407,7 @@ impl<'de> Deserialize<'de> for Longest {
 
 /// What the client is told.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResponseHeaders {
     /// The trace, as `traceresponse`; default no.
@@ -406,6 +417,7 @@ pub(crate) struct ResponseHeaders {
 
 /// Where the proxy's own spans go, as it is written.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawExport {
     cluster: String,
@@ -423,6 +435,7 @@ pub(crate) struct RawExport {
 
 /// How spans are sent.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 enum Protocol {
     /// OTLP, protobuf over HTTP.

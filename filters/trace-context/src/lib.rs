@@ -30,6 +30,8 @@ mod extract;
 mod inject;
 mod request_id;
 mod sampling;
+#[cfg(feature = "schema")]
+mod schema;
 #[cfg(test)]
 mod tests;
 

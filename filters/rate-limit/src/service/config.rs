@@ -7,6 +7,7 @@ use crate::config::{Counted, Event, Settings};
 
 /// Who counts for the whole fleet (`service`).
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     /// The cluster of the proxy that leads to the service.
@@ -23,6 +24,7 @@ pub(crate) struct Config {
 
 /// What becomes of a request when the service cannot be asked (`on_failure`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum OnFailure {
     /// It is refused, 503.

@@ -17,4 +17,6 @@ mod tests;
 mod wire;
 
 pub(crate) use config::{Config, check};
+#[cfg(feature = "schema")]
+pub(crate) use config::{Name, Timeout};
 pub(crate) use question::{Pending, Service};
