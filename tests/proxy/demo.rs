@@ -33,6 +33,7 @@ const SHOWN: &[(&str, &[u16])] = &[
     ("Too many wrong passwords", &[401, 401, 401, 429, 429, 200]),
     ("A trace in another form", &[200]),
     ("A trace that is broken", &[200]),
+    ("A line for a refusal", &[401]),
     ("What was counted", &[]),
 ];
 

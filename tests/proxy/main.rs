@@ -8,7 +8,12 @@
     clippy::indexing_slicing,
     reason = "test code"
 )]
-#![allow(clippy::arithmetic_side_effects, clippy::disallowed_methods, reason = "test code")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
+    clippy::string_slice,
+    reason = "test code"
+)]
 
 mod access_policy;
 mod api_key_auth;

@@ -209,7 +209,7 @@ fn the_client_is_told_of_the_trace_and_the_request_id() {
     assert_eq!(received.header("x-request-id").as_deref(), Some("0123456789abcdef"));
     let (received, answer) = world.send(&[("x-request-id", "a b")]);
     let id = received.header("x-request-id").unwrap();
-    assert_eq!((id.len(), answer.header("x-request-id")), (36, Some(id.clone())));
+    assert_eq!((id.len(), answer.header("x-request-id")), (36, Some(id)));
     // Envoy has made one of its own where the client has none, and that is kept.
     let (received, answer) = world.send(&[]);
     assert_eq!(received.header("x-request-id"), answer.header("x-request-id"));

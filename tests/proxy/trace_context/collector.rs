@@ -143,7 +143,8 @@ fn every_recorded_trace_is_received_once() {
     let last = spans.last().unwrap();
     collector.wait_for(last, 1);
     // The workers send each for itself.
-    let output = spans.iter().map(|span| collector.wait_for(span, 1)).last().unwrap();
+    let outputs: Vec<_> = spans.iter().map(|span| collector.wait_for(span, 1)).collect();
+    let output = outputs.last().unwrap();
     assert_eq!(spans.iter().map(|span| output.matches(&**span).count()).max(), Some(1));
     assert_eq!(world.envoy.counted("trace-context.spans"), 50);
     assert!(!output.contains(TRACE), "what is not recorded is not sent");

@@ -11,6 +11,7 @@
 
 mod ask;
 mod guide;
+mod lines;
 mod login;
 mod opaque;
 mod steps;

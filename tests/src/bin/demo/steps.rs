@@ -6,6 +6,7 @@ use tests::upstream::Received;
 
 use crate::ask::Ask;
 use crate::guide;
+use crate::lines;
 use crate::login;
 use crate::opaque;
 use crate::tokens;
@@ -46,6 +47,7 @@ pub(crate) const STEPS: &[(&str, Step)] = &[
     ("Too many wrong passwords", too_many),
     ("A trace in another form", traces::goes_on),
     ("A trace that is broken", traces::broken),
+    ("A line for a refusal", lines::of_a_refusal),
     ("What was counted", counted),
 ];
 
@@ -240,8 +242,8 @@ fn counted(world: &World) -> Outcome {
     for (name, expected) in [
         ("basic-auth.refused.reason.missing", 1),
         ("basic-auth.refused.reason.wrong_password", u64::from(FAILURES).saturating_add(1)),
-        // Envoy joins two headers with a comma.
-        ("basic-auth.refused.reason.malformed", 1),
+        // Envoy joins two headers with a comma; and the line of a refusal is of one that is malformed.
+        ("basic-auth.refused.reason.malformed", 2),
         ("basic-auth.refused.reason.ambiguous_path", 1),
         ("basic-auth.refused.reason.throttled", 2),
         ("api-key-auth.allowed", 2),

@@ -14,7 +14,7 @@ use crate::ask::Ask;
 use crate::opaque;
 use crate::tokens;
 use crate::traces;
-use crate::{guide, login};
+use crate::{guide, lines, login};
 
 /// What is wrong, where something is.
 pub(crate) type Outcome<T = ()> = Result<T, String>;
@@ -84,6 +84,7 @@ impl World {
             })
             .filter("jwt-auth", tokens::config())
             .filter("token-introspection", opaque::config())
+            .filter("telemetry", lines::config())
             .upstream(&service)
             .cluster("database", Some(database.address()))
             .cluster("issuer", Some(issuer.address()))
