@@ -1,5 +1,7 @@
 //! Chains of the real filters do what the filters do behind each other, each in a module of its own.
 
+#![allow(clippy::arithmetic_side_effects, reason = "test code")]
+
 use serde_json::{Value, json};
 use shared::bundle::configure;
 use shared::config::{Environment, Invalid};

@@ -79,7 +79,9 @@ impl OAuth2Login {
         let opened = self.signed_in(request).ok().map(|(opened, _)| opened);
         let document = match self.document(request, effects) {
             Known::Document(document) => Some(document),
-            Known::Wait | Known::Nothing => None,
+            // Another worker is fetching it: who leaves is to be signed out at the provider too.
+            Known::Wait => return Flow::Hold,
+            Known::Nothing => None,
         };
         let cookies = self.jar.end_all(request).into_iter();
         let cookies = cookies.map(|cookie| ("set-cookie", cookie)).collect();
