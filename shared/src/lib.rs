@@ -7,7 +7,7 @@
 //! workers of a proxy share ([`store`], [`lease`], [`tally`]).
 //!
 //! A module has one filter, or several of which a plugin is one or runs a list of ([`runner`],
-//! [`bundle`], [`chain`]).
+//! [`mod@bundle`], [`chain`]).
 //!
 //! One module knows the ABI of proxy-wasm, and is compiled for Wasm alone: `proxy`. A module is
 //! made from a filter by [`plugin!`], or from several by [`bundle!`].

@@ -24,7 +24,7 @@ macro_rules! plugin {
 }
 
 /// Makes one module out of a list of kinds of filter, of which each plugin is one, or runs several
-/// ([`bundle`](crate::bundle)). What one of them is told of, the module has to be told of:
+/// ([`bundle`](mod@crate::bundle)). What one of them is told of, the module has to be told of:
 /// `bundle!(KINDS, wait, response, log)`.
 #[macro_export]
 macro_rules! bundle {

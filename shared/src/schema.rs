@@ -2,7 +2,7 @@
 //! module has them.
 //!
 //! 1. What derives `Deserialize` derives `JsonSchema`; what reads a text of its own says here, with
-//!    [`written!`], what that text is like.
+//!    `written!`, what that text is like.
 //! 2. A schema never refuses what the filter takes. It is kinder where a rule spans fields, or a
 //!    text is looked at closely.
 //! 3. Wherever a text has a form, it may be a reference to the environment (`${NAME}`) too.

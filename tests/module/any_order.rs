@@ -126,7 +126,12 @@ impl<'a> Play<'a> {
         for cluster in clusters(config) {
             host = host.cluster(&cluster);
         }
-        let variables = [("ACME_KEY", "xKbcO6dI0Hcv"), ("DAVE_PASSWORD", "Hd8sjJgqXl2s")];
+        let variables = [
+            ("ACME_KEY", "xKbcO6dI0Hcv"),
+            ("DAVE_PASSWORD", "Hd8sjJgqXl2s"),
+            ("CLIENT_SECRET", "q9Zt4LwVb2Yk"),
+            ("COOKIE_KEY", "q3Fv8sX1LzP0mYd7Rk2Tn9Wb4Hc6Jg5Ea+Uo/Ii1KsM="),
+        ];
         host = host.environment(&variables);
         host.configure(config.to_string()).unwrap();
         let is_closed = ["basic-auth", "api-key-auth", "jwt-auth"].contains(&filter);

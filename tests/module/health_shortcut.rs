@@ -62,7 +62,7 @@ fn a_request_that_is_no_probe_costs_one_host_call() {
 }
 
 #[test]
-fn a_probe_costs_eight_host_calls() {
+fn a_probe_costs_nine_host_calls() {
     check(
         "/healthz",
         &[
@@ -73,6 +73,7 @@ fn a_probe_costs_eight_host_calls() {
             ("proxy_get_shared_data", 1),
             ("proxy_increment_metric", 1),
             ("proxy_send_local_response", 1),
+            ("proxy_set_property", 1), // the mark for the filters behind, and for telemetry
         ],
     );
 }

@@ -43,7 +43,7 @@ fn start(config: &str) -> Host {
 }
 
 /// The instructions that a request, its response and its end may take.
-const FUEL: u64 = 17_000;
+const FUEL: u64 = 18_000;
 
 /// What a browser sends.
 const USUAL: [(&str, &str); 9] = [

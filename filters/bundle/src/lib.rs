@@ -1,5 +1,5 @@
 //! Every filter in one module: which of them a plugin is, its root id says, or its configuration
-//! ([`shared::bundle`]). The root id `chain` runs a list of them in one pass ([`shared::chain`]).
+//! ([`mod@shared::bundle`]). The root id `chain` runs a list of them in one pass ([`shared::chain`]).
 
 #![forbid(unsafe_code)]
 
