@@ -14,6 +14,7 @@ mod any_order;
 mod api_key_auth;
 mod basic_auth;
 mod bundle;
+mod costs;
 mod health_shortcut;
 mod host_itself;
 mod jwt_auth;

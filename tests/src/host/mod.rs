@@ -65,6 +65,8 @@ pub struct Host {
     /// The root context whose configuration is in force; 0 before there is one.
     root: u32,
     fuel: u64,
+    /// How much fuel may be used until the next [`Self::reset`].
+    most: u64,
 }
 
 impl Host {
@@ -85,8 +87,17 @@ impl Host {
         }
         let state = State { now: NOON, log_level: INFO, ..State::default() };
         let store = Store::new(module::engine(), state);
-        Ok(Self { module, store, instance: None, dead: false, contexts: 0, root: 0, fuel: 0 })
-            .map(|host| host.property(&["plugin_root_id"], ""))
+        let host = Self {
+            module,
+            store,
+            instance: None,
+            dead: false,
+            contexts: 0,
+            root: 0,
+            fuel: 0,
+            most: FUEL,
+        };
+        Ok(host.property(&["plugin_root_id"], ""))
     }
 
     /// Gives the plugin its configuration, on a new root context, as often as the test likes.
@@ -219,7 +230,13 @@ impl Host {
     /// Counts host calls and fuel from zero.
     pub fn reset(&mut self) {
         self.state_mut().counts.clear();
-        self.fuel = 0;
+        (self.fuel, self.most) = (0, FUEL);
+    }
+
+    /// Lets the module trap once so much fuel was used since the last [`Self::reset`]: the trap says where
+    /// it was.
+    pub fn stop_after(&mut self, fuel: u64) {
+        self.most = fuel;
     }
 
     fn state(&self) -> &State {
@@ -240,8 +257,12 @@ impl Host {
         self.contexts
     }
 
+    fn left(&self) -> u64 {
+        self.most.saturating_sub(self.fuel)
+    }
+
     fn refuel(&mut self) {
-        self.store.set_fuel(FUEL).expect("fuel is on");
+        self.store.set_fuel(self.left()).expect("fuel is on");
     }
 
     /// Calls an export in a context. `None` if the module has no such export.
@@ -256,7 +277,7 @@ impl Host {
         let arguments: Vec<_> = arguments.iter().map(|word| Val::I32(*word as i32)).collect();
         let mut results = vec![Val::I32(0); function.ty(&self.store).results().len()];
         let called = function.call(&mut self.store, &arguments, &mut results);
-        self.fuel += FUEL - self.store.get_fuel().unwrap_or(0);
+        self.fuel += self.left() - self.store.get_fuel().unwrap_or(0);
         called.map_err(|error| self.died(export, &error))?;
         match std::mem::take(&mut self.state_mut().misuse).join("; ") {
             misuse if misuse.is_empty() => {
