@@ -1,8 +1,8 @@
 //! The adapter: the one place that knows the ABI of proxy-wasm (0.2.1).
 //!
 //! [`imports`] are the proxy's functions with typed errors, `host` puts them behind the views of
-//! the core, `root` runs one plugin and its exchanges, `vm` knows which is which. The functions that
-//! the proxy calls are below.
+//! the core, `root` runs one plugin and its exchanges, `vm` knows which is which, `memory` gives out memory.
+//! The functions that the proxy calls are below.
 //!
 //! We do not use the SDK's dispatcher: it panics on a status, a context or a token that it does not
 //! know, which would let a proxy or a timing take the VM down, and it exports every callback there
@@ -11,6 +11,7 @@
 mod host;
 pub mod imports;
 mod logger;
+mod memory;
 mod root;
 mod vm;
 
