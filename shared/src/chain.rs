@@ -10,7 +10,8 @@
 //! 5. A response goes through the filters the other way, as far as its request came; the foremost has
 //!    the last word on a header. That goes for a refusal, too, and all are told of the end of the
 //!    exchange.
-//! 6. Every filter keeps its ticks, its background calls, its slots of the shared store and the names
+//! 6. What the filters have left in filter state is read from memory at the end of the exchange, too.
+//! 7. Every filter keeps its ticks, its background calls, its slots of the shared store and the names
 //!    of its metrics.
 
 use std::collections::HashMap;
@@ -23,7 +24,7 @@ use crate::hash::Spread;
 use crate::reply::{Format, Refusal};
 use crate::runner::{Phases, Runner};
 use crate::time::Timestamp;
-use crate::view::{Body, Exchange, Host, Map, Request, Response};
+use crate::view::{Body, Exchange, Host, Map, Request, Response, State};
 
 /// The name of a chain, in refusals that are none of its filters'.
 pub const NAME: &str = "chain";
@@ -57,6 +58,8 @@ struct Passage {
     own: Effects,
     /// Whether that filter holds the request until there is news.
     held: bool,
+    /// What all of them have left in filter state, for those that are told of the end.
+    states: Vec<State>,
 }
 
 /// How often a filter is told that time has passed where it does not say.
@@ -109,9 +112,14 @@ impl Chain {
             all.discard_edits();
         }
         if !self.shares_evidence {
-            all.retain(
-                |effect| !matches!(effect, Effect::SetState(name, _) if name.starts_with(EVIDENCE)),
-            );
+            all.retain(|effect| match effect {
+                Effect::Leave(..) => false,
+                Effect::SetState(name, _) => !name.starts_with(EVIDENCE),
+                _ => true,
+            });
+        }
+        if self.phases.has_log {
+            passage.states = all.states();
         }
         effects.extend(all);
     }
@@ -223,6 +231,8 @@ impl Runner for Chain {
     }
 
     fn on_log(&mut self, stream: u32, exchange: &Exchange<'_>, effects: &mut Effects) {
+        let states = self.passages.get(&stream).map_or(&[][..], |passage| &passage.states);
+        let exchange = &exchange.knowing(states);
         for (place, member) in self.members.iter_mut().enumerate() {
             if member.runner.phases().has_log {
                 effects.speak_at(place);

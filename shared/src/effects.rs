@@ -6,8 +6,10 @@
 use std::fmt;
 use std::rc::Rc;
 
+use crate::evidence::Testimony;
 use crate::filter::{Call, Ticket};
 use crate::metric::Metric;
+use crate::view::State;
 
 /// One thing to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +24,9 @@ pub enum Effect {
     AddResponseHeader(Rc<str>, Rc<[u8]>),
     /// Set filter state, for the filters behind and the access log.
     SetState(Rc<str>, Rc<[u8]>),
+    /// Leave evidence in filter state of this name. The filters of one pass read it as it is; it is
+    /// written for others alone.
+    Leave(Rc<str>, Rc<Testimony>),
     /// Add one to a counter.
     Count(Count),
     /// Add so much to a metric whose name is made at run time, or note so much in it.
@@ -39,26 +44,35 @@ impl Effect {
         matches!(self, Self::SetResponseHeader(..) | Self::AddResponseHeader(..))
     }
 
-    /// The header or piece of state that it writes.
-    const fn name(&self) -> Option<&Rc<str>> {
+    /// The filter state that it sets, as bytes.
+    pub fn state(&self) -> Option<(&Rc<str>, Rc<[u8]>)> {
         match self {
-            Self::SetRequestHeader(name, _)
-            | Self::RemoveRequestHeader(name)
-            | Self::SetResponseHeader(name, _)
-            | Self::SetState(name, _) => Some(name),
+            Self::SetState(name, value) => Some((name, Rc::clone(value))),
+            Self::Leave(name, testimony) => Some((name, testimony.written())),
+            _ => None,
+        }
+    }
+
+    /// What it writes: the last that writes it overwrites the others.
+    const fn target(&self) -> Option<(Target, &Rc<str>)> {
+        match self {
+            Self::SetRequestHeader(name, _) | Self::RemoveRequestHeader(name) => {
+                Some((Target::Request, name))
+            }
+            Self::SetResponseHeader(name, _) => Some((Target::Response, name)),
+            Self::SetState(name, _) | Self::Leave(name, _) => Some((Target::State, name)),
             // One more beside the others overwrites none.
             Self::AddResponseHeader(..) | Self::Count(_) | Self::Measure(..) => None,
         }
     }
+}
 
-    /// Whether nothing is left of it once the other is done.
-    fn is_overwritten_by(&self, other: &Self) -> bool {
-        let is_state = |effect: &Self| matches!(effect, Self::SetState(..));
-        self.name().is_some()
-            && self.name() == other.name()
-            && self.is_for_request() == other.is_for_request()
-            && is_state(self) == is_state(other)
-    }
+/// Where an effect writes under a name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Target {
+    Request,
+    Response,
+    State,
 }
 
 /// A counter of a filter: `gatehouse.<filter>.<event>`, with at most one label.
@@ -73,6 +87,19 @@ pub struct Count {
 }
 
 impl Count {
+    /// Whether it is the same by its words' addresses, without a look at them.
+    #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        let is = |one: &'static str, other: &'static str| std::ptr::eq(one, other);
+        is(self.event, other.event)
+            && is(self.filter, other.filter)
+            && match (self.label, other.label) {
+                (None, None) => true,
+                (Some((name, value)), Some((others, other))) => is(value, other) && is(name, others),
+                _ => false,
+            }
+    }
+
     /// The name under which the proxy keeps it; `stats_tags` in `envoy/` turn it into labels.
     pub fn name(&self) -> String {
         let Self { filter, event, label } = self;
@@ -92,6 +119,16 @@ pub struct Effects {
     /// The filter that speaks, and its place in a chain: who counts, and who is told of a call's end.
     filter: &'static str,
     place: usize,
+    /// The marks of all that is settled ([`mark`]), and more perhaps.
+    marks: u64,
+}
+
+/// One of 64 bits, the same for what writes to the same: most of what filters of a chain want done is
+/// new, and need not be looked for.
+fn mark(target: Target, name: &str) -> u64 {
+    let last = name.as_bytes().last().copied().unwrap_or_default();
+    let number = name.len().wrapping_mul(5) ^ usize::from(last) ^ (target as usize).wrapping_mul(21);
+    1 << (number & 63)
 }
 
 impl Effects {
@@ -138,6 +175,11 @@ impl Effects {
     /// Sets filter state.
     pub fn set_state(&mut self, name: Rc<str>, value: Rc<[u8]>) {
         self.list.push(Effect::SetState(name, value));
+    }
+
+    /// Leaves evidence in filter state.
+    pub(crate) fn leave(&mut self, name: Rc<str>, testimony: Rc<Testimony>) {
+        self.list.push(Effect::Leave(name, testimony));
     }
 
     /// Counts an event.
@@ -199,17 +241,46 @@ impl Effects {
     /// filter state is written once in the end, as the last filter wants it. Of the response, which
     /// goes the other way, the foremost filter has the last word.
     pub(crate) fn settle(&mut self, behind: Self) {
-        let in_front = self.list.iter().filter(|effect| effect.is_for_response());
-        let in_front: Vec<_> = in_front.filter_map(|effect| effect.name().cloned()).collect();
+        let mut in_front = self.list.len();
+        if self.marks == 0 {
+            let marks = self.list.iter().filter_map(Effect::target);
+            self.marks = marks.fold(0, |marks, (target, name)| marks | mark(target, name));
+        }
+        self.list.reserve(behind.list.len());
         for effect in behind.list {
-            let said = effect.is_for_response()
-                && effect.name().is_some_and(|name| in_front.contains(name));
-            if !said {
-                self.list.retain(|known| !known.is_overwritten_by(&effect));
+            let Some((target, name)) = effect.target() else {
                 self.list.push(effect);
+                continue;
+            };
+            let is_same = |known: &Effect| {
+                known.target().is_some_and(|(at, known)| at == target && known == name)
+            };
+            let mark = mark(target, name);
+            let may_be_there = self.marks & mark != 0;
+            self.marks |= mark;
+            let known = if may_be_there { self.list.iter().position(is_same) } else { None };
+            match known {
+                Some(known) if target == Target::Response && known < in_front => {}
+                Some(known) => {
+                    self.list.remove(known);
+                    if known < in_front {
+                        in_front = in_front.saturating_sub(1);
+                    }
+                    self.list.push(effect);
+                }
+                None => self.list.push(effect),
             }
         }
         self.calls.extend(behind.calls);
+    }
+
+    /// The filter state that it sets, but for evidence.
+    pub(crate) fn states(&self) -> Vec<State> {
+        let set = self.list.iter().filter_map(|effect| match effect {
+            Effect::SetState(name, value) => Some((Rc::clone(name), Rc::clone(value))),
+            _ => None,
+        });
+        set.collect()
     }
 
     /// Forgets the changes to the request, which does not go on.
@@ -247,6 +318,9 @@ impl fmt::Display for Effects {
                     write!(f, "{space}<+{name}: {}", text(value))
                 }
                 Effect::SetState(name, value) => write!(f, "{space}{name}={}", text(value)),
+                Effect::Leave(name, testimony) => {
+                    write!(f, "{space}{name}={}", text(&testimony.written()))
+                }
                 Effect::Count(Count { event, label: None, .. }) => write!(f, "{space}#{event}"),
                 Effect::Count(Count { event, label: Some((label, value)), .. }) => {
                     write!(f, "{space}#{event}[{label}={value}]")

@@ -1,27 +1,35 @@
 //! What an authenticator in front has left of a request, as a filter behind it reads it.
 //!
-//! It is filter state, which no client can write. One that does not parse counts as none: whoever
-//! needs it refuses.
+//! 1. It is filter state, which no client can write. One that does not parse counts as none: whoever
+//!    needs it refuses.
+//! 2. The filters of a chain read each other's as it is ([`Testimony`]); it is written for others.
+//! 3. A filter in a module of its own remembers what it has parsed ([`Memory`]): the same credential
+//!    leaves the same bytes at every request.
 
+use std::borrow::Cow;
+use std::cell::{OnceCell, RefCell};
+use std::num::NonZeroUsize;
 use std::rc::Rc;
 
-use serde::Deserialize;
+use lru::LruCache;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::identity::evidence_name;
+use crate::hash::Spread;
+use crate::identity::evidence_path;
 use crate::view::Request;
 
 /// What came of a request's credentials.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Evidence {
     /// They are good.
     Known(Rc<Known>),
     /// They are not, or are not there.
-    Refused(Refused),
+    Refused(Rc<Refused>),
 }
 
 /// Who sends a request.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Known {
     /// The user, or the `sub` of a token.
     pub subject: String,
@@ -34,19 +42,57 @@ pub struct Known {
     /// Selected claims of a token.
     pub claims: Map<String, Value>,
     /// What the upstream is to be told; nothing where it was told already.
-    pub headers: Map<String, Value>,
+    pub headers: Vec<(Rc<str>, Rc<[u8]>)>,
+    /// The parts that filter state holds as text, by the names there; those that are not empty.
+    pub texts: Vec<(Rc<str>, Rc<[u8]>)>,
 }
 
 /// Why nobody was recognised.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Refused {
     /// One word for logs.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
     /// The status with which the authenticator would have refused.
     pub status: u16,
     /// The headers with which it would have.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(Cow<'static, str>, String)>,
+}
+
+/// Evidence as an authenticator leaves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Testimony {
+    evidence: Evidence,
+    /// It as JSON; of a refusal, which is of one request, made when it is first needed.
+    written: OnceCell<Rc<[u8]>>,
+}
+
+impl Testimony {
+    /// Of somebody, `written` down.
+    pub(crate) fn known(known: Known, written: Rc<[u8]>) -> Self {
+        Self { evidence: Evidence::Known(Rc::new(known)), written: OnceCell::from(written) }
+    }
+
+    /// Of nobody.
+    pub(crate) fn refused(refused: Refused) -> Self {
+        Self { evidence: Evidence::Refused(Rc::new(refused)), written: OnceCell::new() }
+    }
+
+    /// It as JSON, for filters outside of the chain.
+    pub fn written(&self) -> Rc<[u8]> {
+        let write = || match &self.evidence {
+            Evidence::Refused(refused) => {
+                Rc::from(serde_json::to_vec(&Failure { refused }).unwrap_or_default())
+            }
+            Evidence::Known(_) => Rc::from([]),
+        };
+        Rc::clone(self.written.get_or_init(write))
+    }
+}
+
+#[derive(Serialize)]
+struct Failure<'a> {
+    refused: &'a Refused,
 }
 
 /// Either, as it is written.
@@ -66,33 +112,98 @@ struct Written {
 impl Evidence {
     /// What the authenticator of this name has left; `None` where it did not run.
     pub fn read(request: &Request<'_>, authenticator: &str) -> Option<Self> {
-        let bytes = request.property(&[&evidence_name(authenticator)])?;
+        let name = evidence_path(authenticator);
+        if let Some(testimony) = request.left(&name) {
+            return Some(testimony.evidence.clone());
+        }
+        Self::parse(&request.property(&[&name])?)
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
         // A filter of ours has written it, so that one reading is enough.
-        let written: Written = serde_json::from_slice(&bytes).ok()?;
+        let written: Written = serde_json::from_slice(bytes).ok()?;
         let Written { refused, scheme, subject, consumer, scopes, groups, claims, headers } =
             written;
         match refused {
-            Some(refused) => Some(Self::Refused(refused)),
+            Some(refused) => Some(Self::Refused(Rc::new(refused))),
             // Whoever is known is known by a scheme.
             None if scheme.is_empty() => None,
-            None => Some(Self::Known(Rc::new(Known {
-                subject,
-                consumer,
-                scopes,
-                groups,
-                claims,
-                headers,
-            }))),
+            None => {
+                let texts = texts(&subject, &consumer, &scopes, &groups);
+                let header = |(name, value): (String, Value)| match value {
+                    Value::String(text) => Some((Rc::from(name), Rc::from(text.into_bytes()))),
+                    _ => None,
+                };
+                let headers = headers.into_iter().filter_map(header).collect();
+                let known = Known { subject, consumer, scopes, groups, claims, headers, texts };
+                Some(Self::Known(Rc::new(known)))
+            }
         }
     }
 }
+
+/// The parts of an identity that filter state holds as text.
+pub(crate) const TEXTS: [&str; 4] =
+    ["gatehouse.subject", "gatehouse.consumer", "gatehouse.scopes", "gatehouse.groups"];
+
+/// What is said of an identity as text, but for what is empty.
+pub(crate) fn texts(
+    subject: &str,
+    consumer: &str,
+    scopes: &[String],
+    groups: &[String],
+) -> Vec<(Rc<str>, Rc<[u8]>)> {
+    let texts = [subject, consumer, &scopes.join(" "), &groups.join(",")];
+    let texts = TEXTS.into_iter().zip(texts).filter(|(_, text)| !text.is_empty());
+    texts.map(|(name, text)| (Rc::from(name), Rc::from(text.as_bytes()))).collect()
+}
+
+/// How many pieces of evidence a filter remembers.
+const REMEMBERED: usize = 256;
+/// The longest that is remembered, in bytes.
+const LONGEST: usize = 4096;
+
+/// Evidence that was parsed, by its bytes.
+pub struct Memory(RefCell<LruCache<Text, Option<Evidence>, Spread>>);
+
+impl Default for Memory {
+    fn default() -> Self {
+        let most = NonZeroUsize::new(REMEMBERED).unwrap_or(NonZeroUsize::MIN);
+        Self(RefCell::new(LruCache::with_hasher(most, Spread::default())))
+    }
+}
+
+impl Memory {
+    /// As [`Evidence::read`].
+    pub fn read(&self, request: &Request<'_>, authenticator: &str) -> Option<Evidence> {
+        let name = evidence_path(authenticator);
+        if let Some(testimony) = request.left(&name) {
+            return Some(testimony.evidence.clone());
+        }
+        let text = Text(request.property(&[&name])?);
+        if text.0.len() > LONGEST {
+            return Evidence::parse(&text.0);
+        }
+        let mut memory = self.0.borrow_mut();
+        if let Some(evidence) = memory.get(&text) {
+            return evidence.clone();
+        }
+        let evidence = Evidence::parse(&text.0);
+        memory.put(text, evidence.clone());
+        evidence
+    }
+}
+
+/// Evidence as it came, compared whole: a digest in its place could be met by another's.
+#[derive(PartialEq, Eq, Hash)]
+struct Text(Vec<u8>);
 
 #[cfg(test)]
 mod tests {
     use std::rc::Rc;
 
     use super::*;
-    use crate::effects::{Effect, Effects};
+    use crate::effects::Effects;
     use crate::identity::{Credential, Finding, Identity, IdentityHeaders, Verdict, conclude};
     use crate::reply::Refusal;
     use crate::testing::Proxy;
@@ -104,8 +215,8 @@ mod tests {
         conclude("jwt-auth", finding, verdict, &mut effects);
         let proxy = Proxy::default();
         for effect in effects.take() {
-            if let Effect::SetState(name, value) = effect {
-                proxy.set_property(&[&name], &value);
+            if let Some((name, value)) = effect.state() {
+                proxy.set_property(&[name], &value);
             }
         }
         Evidence::read(&Request::new(&proxy), "jwt-auth")
@@ -139,18 +250,43 @@ mod tests {
         else {
             panic!("refused");
         };
-        assert_eq!((refused.reason.as_str(), refused.status), ("expired", 401));
+        assert_eq!((&*refused.reason, refused.status), ("expired", 401));
         assert_eq!(refused.headers, [("www-authenticate".into(), "Bearer realm=\"x\"".into())]);
     }
 
     #[test]
     fn nothing_and_nonsense_are_none() {
-        let proxy = Proxy::default();
-        let read = || Evidence::read(&Request::new(&proxy), "jwt-auth");
+        let (proxy, memory) = (Proxy::default(), Memory::default());
+        let read = || {
+            let read = Evidence::read(&Request::new(&proxy), "jwt-auth");
+            assert_eq!(memory.read(&Request::new(&proxy), "jwt-auth"), read);
+            read
+        };
         assert_eq!(read(), None);
         for nonsense in ["", "[]", "{}", "{", r#"{"scopes": "all"}"#, r#"{"refused": 5}"#] {
             proxy.set_property(&["gatehouse.evidence.jwt-auth"], nonsense.as_bytes());
             assert_eq!(read(), None, "{nonsense}");
         }
+    }
+
+    #[test]
+    fn what_is_remembered_is_what_was_written() {
+        let (proxy, memory) = (Proxy::default(), Memory::default());
+        let subject = |memory: &Memory| match memory.read(&Request::new(&proxy), "jwt-auth") {
+            Some(Evidence::Known(known)) => known.subject.clone(),
+            _ => String::new(),
+        };
+        for round in 0..2 {
+            for number in 0..300 {
+                let written = format!(r#"{{"scheme":"jwt","subject":"u{number}"}}"#);
+                proxy.set_property(&["gatehouse.evidence.jwt-auth"], written.as_bytes());
+                assert_eq!(subject(&memory), format!("u{number}"), "{round}");
+            }
+        }
+        assert_eq!(memory.0.borrow().len(), REMEMBERED);
+        let long = format!(r#"{{"scheme":"jwt","subject":"{}"}}"#, "x".repeat(LONGEST));
+        proxy.set_property(&["gatehouse.evidence.jwt-auth"], long.as_bytes());
+        assert_eq!(subject(&memory).len(), LONGEST);
+        assert_eq!(memory.0.borrow().len(), REMEMBERED);
     }
 }

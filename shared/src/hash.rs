@@ -1,5 +1,6 @@
-//! A hash for keys that nobody outside can choose: numbers that the proxy gives out, and digests
-//! under a secret. For anything else, the standard library's.
+//! A hash for keys that nobody outside can choose: numbers that the proxy gives out, digests under a
+//! secret, words of the configuration, and what is forgotten before it grows to a crowd. For anything
+//! else, the standard library's.
 
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -12,7 +13,13 @@ pub struct Spreading(u64);
 
 impl Hasher for Spreading {
     fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+        let (words, rest) = bytes.as_chunks::<8>();
+        words.iter().for_each(|word| self.write_u64(u64::from_le_bytes(*word)));
+        rest.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.write_u64(number as u64);
     }
 
     fn write_u32(&mut self, number: u32) {

@@ -51,7 +51,8 @@ impl Headers {
         }
         let texts_at = count.checked_mul(8).and_then(|n| n.checked_add(4)).ok_or(MalformedPairs)?;
         let mut texts = Reader { bytes: &bytes, at: texts_at };
-        let mut entries = Vec::with_capacity(count);
+        // A filter of a chain may add to them for those behind.
+        let mut entries = Vec::with_capacity(count.saturating_add(4));
         for _ in 0..count {
             let (name, value) = (lengths.number()?, lengths.number()?);
             entries.push(Entry { name: texts.text(name)?, value: texts.text(value)? });

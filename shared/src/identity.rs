@@ -14,6 +14,7 @@
 //!    is, it speaks for the request in the first one's place. For alternatives there is a policy,
 //!    which finds in the evidence of a deferred success what the upstream is to be told (`headers`).
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::rc::Rc;
 
@@ -22,6 +23,7 @@ use serde_json::Value;
 
 use crate::config::json;
 use crate::effects::Effects;
+use crate::evidence::{Known, Refused, TEXTS, Testimony, texts};
 use crate::filter::Flow;
 use crate::reply::Refusal;
 use crate::time::Timestamp;
@@ -97,9 +99,13 @@ impl IdentityHeaders {
 
     /// The same, and some headers more.
     pub fn strip_also(&self, more: &[HeaderName], request: &Request<'_>, effects: &mut Effects) {
-        let mut told = None;
+        let (ours, mut told) = (self.names(), None);
+        let all = || ours.into_iter().chain(more);
+        // Most headers are not of the length of any.
+        let bit = |len: usize| 1_u64.checked_shl(u32::try_from(len).unwrap_or(u32::MAX)).unwrap_or(1);
+        let lengths = all().fold(0, |bits, ours| bits | bit(ours.0.len()));
         for (name, _) in request.headers().iter() {
-            if !self.names().into_iter().chain(more).any(|ours| ours.is_like(name)) {
+            if lengths & bit(name.len()) == 0 || !all().any(|ours| ours.is_like(name)) {
                 continue;
             }
             let Ok(name) = std::str::from_utf8(name) else { continue };
@@ -163,15 +169,11 @@ pub struct Credential {
     evidence: Rc<str>,
     identity: Identity,
     /// The evidence, made when it is first needed: a credential is seldom both enforced and deferred.
-    enforced: OnceCell<Rc<[u8]>>,
-    deferred: OnceCell<Rc<[u8]>>,
+    enforced: OnceCell<Rc<Testimony>>,
+    deferred: OnceCell<Rc<Testimony>>,
     texts: Vec<(Rc<str>, Rc<[u8]>)>,
     headers: Vec<(Rc<str>, Rc<[u8]>)>,
 }
-
-/// The parts of an identity that filter state holds as text.
-const TEXTS: [&str; 4] =
-    ["gatehouse.subject", "gatehouse.consumer", "gatehouse.scopes", "gatehouse.groups"];
 
 impl Credential {
     /// The forms of `identity` as `filter` found it, told upstream under the names of `headers`.
@@ -189,8 +191,13 @@ impl Credential {
         let scopes = (!identity.scopes.is_empty()).then(|| identity.scopes.join(" "));
         let groups = (!identity.groups.is_empty()).then(|| identity.groups.join(","));
         let subject = Some(identity.subject.clone()).filter(|subject| !subject.is_empty());
-        let texts = [subject, identity.consumer.clone(), scopes, groups];
-        let [subject, consumer, scopes, groups] = texts.clone();
+        let consumer = identity.consumer.clone();
+        let texts = texts(
+            &identity.subject,
+            consumer.as_deref().unwrap_or_default(),
+            &identity.scopes,
+            &identity.groups,
+        );
         // No state of its own for the scheme: each costs a call at every request.
         let scheme = Some(identity.scheme.to_owned());
         let parts = headers.names().into_iter().zip([subject, scheme, consumer, scopes, groups]);
@@ -198,13 +205,12 @@ impl Credential {
             parts.filter_map(|(name, text)| Some((name.shared(), text?))).collect();
         headers.retain(|(name, _)| more.iter().all(|(other, _)| name != other));
         headers.extend(more);
-        let texts = TEXTS.iter().zip(texts).filter_map(|(name, text)| Some((*name, text?)));
         Self {
             evidence: evidence_name(filter),
             identity,
             enforced: OnceCell::new(),
             deferred: OnceCell::new(),
-            texts: texts.map(|(name, text)| (Rc::from(name), bytes(&text))).collect(),
+            texts,
             headers: headers.into_iter().map(|(name, text)| (name, bytes(&text))).collect(),
         }
     }
@@ -216,16 +222,25 @@ fn bytes(text: &str) -> Rc<[u8]> {
 
 impl Credential {
     /// The evidence, with the names under which the upstream was told.
-    fn enforced(&self) -> Rc<[u8]> {
+    fn enforced(&self) -> Rc<Testimony> {
         let told = || self.headers.iter().map(|(name, _)| &**name).collect();
-        let evidence = || Evidence::of(&self.identity, Some(told()), None);
-        Rc::clone(self.enforced.get_or_init(|| evidence().written()))
+        let evidence = || Evidence::of(&self.identity, Some(told()), None).written();
+        let testimony = || Rc::new(Testimony::known(self.known(Vec::new()), evidence()));
+        Rc::clone(self.enforced.get_or_init(testimony))
     }
 
     /// The evidence, with what the upstream is to be told.
-    fn deferred(&self) -> Rc<[u8]> {
-        let evidence = || Evidence::of(&self.identity, None, Some(Headers(&self.headers)));
-        Rc::clone(self.deferred.get_or_init(|| evidence().written()))
+    fn deferred(&self) -> Rc<Testimony> {
+        let evidence =
+            || Evidence::of(&self.identity, None, Some(Headers(&self.headers))).written();
+        let testimony = || Rc::new(Testimony::known(self.known(self.headers.clone()), evidence()));
+        Rc::clone(self.deferred.get_or_init(testimony))
+    }
+
+    fn known(&self, headers: Vec<(Rc<str>, Rc<[u8]>)>) -> Known {
+        let Identity { subject, consumer, scopes, groups, claims, .. } = self.identity.clone();
+        let (consumer, texts) = (consumer.unwrap_or_default(), self.texts.clone());
+        Known { subject, consumer, scopes, groups, claims, headers, texts }
     }
 }
 
@@ -281,9 +296,18 @@ impl Serialize for Headers<'_> {
 pub const AUTHENTICATORS: [&str; 5] =
     ["api-key-auth", "basic-auth", "jwt-auth", "oauth2-login", "token-introspection"];
 
+/// The names of what they leave.
+const EVIDENCE: [&str; 5] = [
+    "gatehouse.evidence.api-key-auth",
+    "gatehouse.evidence.basic-auth",
+    "gatehouse.evidence.jwt-auth",
+    "gatehouse.evidence.oauth2-login",
+    "gatehouse.evidence.token-introspection",
+];
+
 /// Under which names the authenticators in front have told the upstream who it is.
 fn told_before(request: &Request<'_>) -> Vec<String> {
-    let evidence = |filter| request.property(&[&evidence_name(filter)]);
+    let evidence = |filter| request.property(&[&evidence_path(filter)]);
     let told = |bytes: Vec<u8>| match json::parse(&bytes).ok()?.get("told")? {
         Value::Array(names) => {
             Some(names.iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>())
@@ -311,7 +335,7 @@ pub fn conclude(
 ) -> Flow {
     match (finding, verdict) {
         (Finding::Known(credential), Verdict::Enforce) => {
-            effects.set_state(Rc::clone(&credential.evidence), credential.enforced());
+            effects.leave(Rc::clone(&credential.evidence), credential.enforced());
             take_over(&credential, effects);
             for (name, value) in &credential.texts {
                 effects.set_state(Rc::clone(name), Rc::clone(value));
@@ -322,13 +346,18 @@ pub fn conclude(
             Flow::Continue
         }
         (Finding::Known(credential), Verdict::Defer) => {
-            effects.set_state(Rc::clone(&credential.evidence), credential.deferred());
+            effects.leave(Rc::clone(&credential.evidence), credential.deferred());
             Flow::Continue
         }
         (Finding::Refused(refusal), Verdict::Enforce) => Flow::Refuse(refusal),
         (Finding::Refused(refusal), Verdict::Defer) => {
             effects.count_by("deferred", "reason", refusal.reason());
-            effects.set_state(evidence_name(filter), evidence_of_failure(&refusal));
+            let testimony = Testimony::refused(Refused {
+                reason: refusal.reason().into(),
+                status: refusal.status(),
+                headers: refusal.into_headers().map(|(name, text)| (name.into(), text)).collect(),
+            });
+            effects.leave(evidence_name(filter), Rc::new(testimony));
             Flow::Continue
         }
     }
@@ -352,19 +381,15 @@ fn take_over(credential: &Credential, effects: &mut Effects) {
     }
 }
 
+/// The name under which a filter's evidence is left.
 pub(crate) fn evidence_name(filter: &str) -> Rc<str> {
-    Rc::from(format!("gatehouse.evidence.{filter}"))
+    Rc::from(&*evidence_path(filter))
 }
 
-fn evidence_of_failure(refusal: &Refusal) -> Rc<[u8]> {
-    let failure = serde_json::json!({
-        "refused": {
-            "reason": refusal.reason(),
-            "status": refusal.status(),
-            "headers": refusal.headers(),
-        },
-    });
-    Rc::from(failure.to_string().into_bytes())
+/// The same, not made anew for those that leave any.
+pub(crate) fn evidence_path(filter: &str) -> Cow<'static, str> {
+    let known = AUTHENTICATORS.iter().zip(EVIDENCE).find(|(name, _)| **name == filter);
+    known.map_or_else(|| format!("gatehouse.evidence.{filter}").into(), |(_, path)| path.into())
 }
 
 #[cfg(test)]
@@ -389,6 +414,26 @@ mod tests {
             effects.to_string(),
             "-x-auth-subject -x_auth_subject -x-auth_scopes -x.auth.groups"
         );
+    }
+
+    #[test]
+    fn what_is_told_of_under_a_name_of_any_length_is_taken_off() {
+        for len in [1, 2, 31, 32, 63, 64, 65, 200] {
+            let name = "a".repeat(len);
+            let other = "b".repeat(len);
+            let proxy = Proxy::with_request(&[(name.as_str(), "1"), (other.as_str(), "1")]);
+            let mut effects = Effects::default();
+            let more = [HeaderName::try_from(name.as_str()).unwrap()];
+            IdentityHeaders::default().strip_also(&more, &Request::new(&proxy), &mut effects);
+            assert_eq!(effects.to_string(), format!("-{name}"), "{len}");
+        }
+    }
+
+    #[test]
+    fn every_authenticator_leaves_evidence_under_its_name() {
+        for filter in AUTHENTICATORS.into_iter().chain(["other"]) {
+            assert_eq!(evidence_path(filter), format!("gatehouse.evidence.{filter}"));
+        }
     }
 
     #[test]
@@ -434,8 +479,8 @@ mod tests {
         let mut effects = Effects::default();
         known("basic-auth", &["ops"], verdict, &mut effects);
         for effect in effects.take() {
-            if let crate::effects::Effect::SetState(name, value) = effect {
-                proxy.set_property(&[&name], &value);
+            if let Some((name, value)) = effect.state() {
+                proxy.set_property(&[name], &value);
             }
         }
         proxy

@@ -163,6 +163,11 @@ impl Refusal {
         &self.headers
     }
 
+    /// The same, given away.
+    pub(crate) fn into_headers(self) -> impl Iterator<Item = (&'static str, String)> {
+        self.headers.into_iter()
+    }
+
     /// The reason, one word for logs and metrics.
     pub const fn reason(&self) -> &'static str {
         self.reason

@@ -8,8 +8,10 @@
 //!    and what one has read is read for all ([`Request::of_chain`]).
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
 
 use crate::effects::{Effect, Effects};
+use crate::evidence::Testimony;
 use crate::headers::{Headers, Sole};
 use crate::store::{Store, Version, WriteFailure};
 use crate::time::Timestamp;
@@ -100,6 +102,8 @@ pub struct Request<'a> {
     now: OnceCell<Timestamp>,
     headers: OnceCell<Headers>,
     path: OnceCell<Option<Vec<u8>>>,
+    /// Of the route, and of its virtual host.
+    metadata: OnceCell<[Vec<u8>; 2]>,
     fault: Cell<bool>,
     timed: Cell<Option<Timestamp>>,
     /// What the filters of a chain have read and set.
@@ -107,7 +111,15 @@ pub struct Request<'a> {
 }
 
 /// Each by the parts of its path, a zero byte between them.
-type Properties = Vec<(String, Option<Vec<u8>>)>;
+type Properties = Vec<(Rc<str>, Known)>;
+
+/// What is known of a property.
+enum Known {
+    /// It has these bytes, or there is none.
+    Read(Option<Rc<[u8]>>),
+    /// It is evidence, which may never be needed as bytes.
+    Left(Rc<Testimony>),
+}
 
 /// The header with which a client asks how long filters take ([`Request::timed_since`]).
 pub const TIMING_HEADER: &str = "x-gatehouse-timing";
@@ -120,6 +132,7 @@ impl<'a> Request<'a> {
             now: OnceCell::new(),
             headers: OnceCell::new(),
             path: OnceCell::new(),
+            metadata: OnceCell::new(),
             fault: Cell::new(false),
             timed: Cell::new(None),
             properties: None,
@@ -128,7 +141,7 @@ impl<'a> Request<'a> {
 
     /// The same for many filters, of which one or the other will look at all headers.
     pub(crate) fn of_chain(host: &'a dyn Host) -> Self {
-        Self { properties: Some(RefCell::default()), ..Self::new(host) }
+        Self { properties: Some(RefCell::new(Vec::with_capacity(16))), ..Self::new(host) }
     }
 
     /// Shows the filters behind what one in front wants done.
@@ -145,7 +158,12 @@ impl<'a> Request<'a> {
                         headers.remove(name);
                     }
                 }
-                Effect::SetState(name, value) => self.know(&[name], Some(value.to_vec())),
+                Effect::SetState(name, value) => {
+                    self.know(Rc::clone(name), Known::Read(Some(Rc::clone(value))));
+                }
+                Effect::Leave(name, testimony) => {
+                    self.know(Rc::clone(name), Known::Left(Rc::clone(testimony)));
+                }
                 Effect::SetResponseHeader(..)
                 | Effect::AddResponseHeader(..)
                 | Effect::Count(_)
@@ -221,25 +239,42 @@ impl<'a> Request<'a> {
 
     /// A property of the exchange.
     pub fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
-        if let Some(value) = self.known(path) {
-            return value;
+        let Some(properties) = &self.properties else { return self.read(self.host.property(path)) };
+        for (name, known) in properties.borrow().iter() {
+            if is_joined(name, path) {
+                return match known {
+                    Known::Read(value) => value.as_ref().map(|value| value.to_vec()),
+                    Known::Left(testimony) => Some(testimony.written().to_vec()),
+                };
+            }
         }
         let value = self.read(self.host.property(path));
-        self.know(path, value.clone());
+        self.know(path.join("\0").into(), Known::Read(value.as_deref().map(Rc::from)));
         value
     }
 
-    /// What a filter of the chain has read or set already.
-    fn known(&self, path: &[&str]) -> Option<Option<Vec<u8>>> {
+    /// What a filter of the same pass has left under this name.
+    pub(crate) fn left(&self, name: &str) -> Option<Rc<Testimony>> {
         let known = self.properties.as_ref()?.borrow();
-        let found = known.iter().find(|(name, _)| is_joined(name, path));
-        found.map(|(_, value)| value.clone())
+        known.iter().find_map(|(known, value)| match value {
+            Known::Left(testimony) if is_same(known, name) => Some(Rc::clone(testimony)),
+            _ => None,
+        })
     }
 
-    fn know(&self, path: &[&str], value: Option<Vec<u8>>) {
+    /// The metadata of the route and that of its virtual host, as the proxy has them written; empty
+    /// where there is none.
+    pub fn metadata(&self) -> &[Vec<u8>; 2] {
+        self.metadata.get_or_init(|| {
+            ["route_metadata", "virtual_host_metadata"]
+                .map(|name| self.read(self.host.property(&["xds", name])).unwrap_or_default())
+        })
+    }
+
+    fn know(&self, path: Rc<str>, value: Known) {
         let Some(properties) = &self.properties else { return };
-        let (path, mut known) = (path.join("\0"), properties.borrow_mut());
-        match known.iter_mut().find(|(name, _)| *name == path) {
+        let mut known = properties.borrow_mut();
+        match known.iter_mut().find(|(name, _)| is_same(name, &path)) {
             Some((_, old)) => *old = value,
             None => known.push((path, value)),
         }
@@ -309,7 +344,7 @@ impl<'a> Response<'a> {
 
     /// Shows the filters in front what one behind wants done.
     pub(crate) fn apply(&mut self, effects: &Effects) {
-        for effect in effects.iter() {
+        for effect in effects.iter().filter(|effect| effect.is_for_response()) {
             self.headers();
             match (effect, self.headers.get_mut()) {
                 (Effect::SetResponseHeader(name, value), Some(headers)) => headers.set(name, value),
@@ -352,12 +387,25 @@ impl<'a> Body<'a> {
 /// An exchange that has ended.
 pub struct Exchange<'a> {
     host: &'a dyn Host,
+    /// What the filters of a chain have left of its request in filter state.
+    states: &'a [State],
 }
+
+/// A piece of filter state: its name and value.
+pub(crate) type State = (Rc<str>, Rc<[u8]>);
 
 impl<'a> Exchange<'a> {
     /// A view of the exchange that the proxy logs.
     pub const fn new(host: &'a dyn Host) -> Self {
-        Self { host }
+        Self { host, states: &[] }
+    }
+
+    /// The same, where the filters of a chain have left this.
+    pub(crate) const fn knowing<'b>(&self, states: &'b [State]) -> Exchange<'b>
+    where
+        'a: 'b,
+    {
+        Exchange { host: self.host, states }
     }
 
     /// The time now; `None` where the proxy cannot say.
@@ -367,6 +415,11 @@ impl<'a> Exchange<'a> {
 
     /// A property of the exchange, such as `response.code`; `None` where the proxy has none.
     pub fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
+        if let [name] = path
+            && let Some((_, value)) = self.states.iter().find(|(known, _)| is_same(known, name))
+        {
+            return Some(value.to_vec());
+        }
         self.host.property(path).unwrap_or_default()
     }
 
@@ -391,8 +444,20 @@ impl<'a> Exchange<'a> {
     }
 }
 
+/// Whether two names are one. Those that filters use begin alike, so the ends tell them apart.
+fn is_same(one: &str, other: &str) -> bool {
+    one.len() == other.len() && one.bytes().rev().eq(other.bytes().rev())
+}
+
 /// Whether a name is the parts with a zero byte between them.
 fn is_joined(name: &str, path: &[&str]) -> bool {
+    if let [whole] = path {
+        return is_same(name, whole);
+    }
+    let len: usize = path.iter().map(|part| part.len()).sum();
+    if name.len() != len.saturating_add(path.len().saturating_sub(1)) {
+        return false;
+    }
     let (Some((first, more)), mut rest) = (path.split_first(), name.as_bytes()) else {
         return name.is_empty();
     };

@@ -31,6 +31,7 @@ use std::rc::Rc;
 
 use shared::config::{Invalid, Layers, Scope};
 use shared::effects::Effects;
+use shared::evidence::Memory;
 use shared::filter::{Birth, Filter, Flow, Plugin};
 use shared::headers::Sole;
 use shared::identity::IdentityHeaders;
@@ -43,9 +44,12 @@ pub use config::{Config, Settings};
 use policy::{Operation, Policy};
 
 /// The plugin. All of the policy is in its settings.
-#[derive(Debug)]
 pub struct AccessPolicy {
     identity_headers: IdentityHeaders,
+    memory: Memory,
+    /// The names of the filter state that says what a request is for.
+    service: Rc<str>,
+    method: Rc<str>,
 }
 
 impl Plugin for AccessPolicy {
@@ -55,7 +59,12 @@ impl Plugin for AccessPolicy {
     type Filter = Decision;
 
     fn new(config: Config, _: &Layers<Settings>, _: &Birth<'_>) -> Result<Self, Invalid> {
-        Ok(Self { identity_headers: config.identity_headers })
+        Ok(Self {
+            identity_headers: config.identity_headers,
+            memory: Memory::default(),
+            service: Rc::from("gatehouse.service"),
+            method: Rc::from("gatehouse.method"),
+        })
     }
 
     fn sanitise(&self, request: &Request<'_>, effects: &mut Effects) {
@@ -72,7 +81,7 @@ impl Filter for Decision {
 
     fn on_request(
         &mut self,
-        _: &mut AccessPolicy,
+        plugin: &mut AccessPolicy,
         scope: &Scope<Settings>,
         request: &Request<'_>,
         effects: &mut Effects,
@@ -85,10 +94,10 @@ impl Filter for Decision {
             Ok(operation) => operation,
             Err(refusal) => return Flow::Refuse(refusal),
         };
-        let state = |text: &str| Rc::from(text.as_bytes());
-        effects.set_state(Rc::from("gatehouse.service"), state(&operation.service));
-        effects.set_state(Rc::from("gatehouse.method"), state(&operation.method));
-        match verdict::of(policy, operation, request) {
+        let (service, method) = (Rc::clone(&operation.service), Rc::clone(&operation.method));
+        effects.set_state(Rc::clone(&plugin.service), service.into());
+        effects.set_state(Rc::clone(&plugin.method), method.into());
+        match verdict::of(policy, operation, &plugin.memory, request) {
             Ok(identities) => {
                 verdict::tell(&identities, effects);
                 effects.count("allowed");

@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 
+use shared::hash::Spread;
 use shared::matching::path::{Pattern, Segment};
 
 /// What is offered at each path.
@@ -22,7 +23,7 @@ pub(crate) type Offers<T> = Vec<(String, T)>;
 
 #[derive(Debug)]
 struct Node<T> {
-    literals: HashMap<Vec<u8>, Self>,
+    literals: HashMap<Vec<u8>, Self, Spread>,
     any: Option<Box<Self>>,
     here: Offers<T>,
     rest: Offers<T>,
@@ -30,7 +31,7 @@ struct Node<T> {
 
 impl<T> Default for Node<T> {
     fn default() -> Self {
-        Self { literals: HashMap::new(), any: None, here: Vec::new(), rest: Vec::new() }
+        Self { literals: HashMap::default(), any: None, here: Vec::new(), rest: Vec::new() }
     }
 }
 
@@ -60,19 +61,21 @@ impl<T: Clone> Table<T> {
 
     /// What is offered at a path, in one reading of it.
     pub(crate) fn find(&self, path: &[u8]) -> Option<&Offers<T>> {
-        let segments: Vec<_> = path.strip_prefix(b"/")?.split(|byte| *byte == b'/').collect();
-        self.root.find(&segments)
+        self.root.find(Some(path.strip_prefix(b"/")?))
     }
 }
 
 impl<T> Node<T> {
-    fn find(&self, segments: &[&[u8]]) -> Option<&Offers<T>> {
+    /// What is offered at the segments behind this one; `None` where there are none.
+    fn find(&self, segments: Option<&[u8]>) -> Option<&Offers<T>> {
         let offered = |offers| Some(offers).filter(|offers: &&Offers<T>| !offers.is_empty());
-        let Some((first, behind)) = segments.split_first() else {
+        let Some(segments) = segments else {
             // `/a/**` is for `/a` too.
             return offered(&self.here).or_else(|| offered(&self.rest));
         };
-        let literal = self.literals.get(*first).and_then(|node| node.find(behind));
+        let mut parts = segments.splitn(2, |byte| *byte == b'/');
+        let (first, behind) = (parts.next().unwrap_or_default(), parts.next());
+        let literal = self.literals.get(first).and_then(|node| node.find(behind));
         let any = || self.any.as_ref().filter(|_| !first.is_empty())?.find(behind);
         literal.or_else(any).or_else(|| offered(&self.rest))
     }

@@ -1,12 +1,10 @@
 //! Whether one of the alternatives holds, and why none does.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
-use serde_json::Value;
 use shared::effects::Effects;
-use shared::evidence::{Evidence, Known, Refused};
+use shared::evidence::{Evidence, Known, Memory, Refused};
 use shared::reply::{Refusal, quoted};
 use shared::view::Request;
 use std::time::Duration;
@@ -16,8 +14,10 @@ use crate::policy::{Alternative, Operation, Policy, Requirement};
 /// The evidence of a request, read as it is needed.
 struct Read<'a, 'r> {
     policy: &'a Policy,
+    memory: &'a Memory,
     request: &'a Request<'r>,
-    evidence: BTreeMap<usize, Option<Evidence>>,
+    /// By the number of the authenticator.
+    evidence: Vec<(usize, Option<Evidence>)>,
 }
 
 /// Why an alternative does not hold.
@@ -25,7 +25,7 @@ enum Failure {
     /// Its authenticator has not run.
     Missing(usize),
     /// Nobody was recognised.
-    Refused(Refused),
+    Refused(Rc<Refused>),
     /// Somebody was, without this scope.
     Scope { authenticator: usize, asked: String },
     /// Somebody was, and may not.
@@ -36,12 +36,13 @@ enum Failure {
 pub(crate) fn of(
     policy: &Policy,
     operation: &Operation,
+    memory: &Memory,
     request: &Request<'_>,
 ) -> Result<Vec<Rc<Known>>, Refusal> {
     if operation.alternatives.is_empty() {
         return Ok(Vec::new());
     }
-    let mut read = Read { policy, request, evidence: BTreeMap::new() };
+    let mut read = Read { policy, memory, request, evidence: Vec::new() };
     let mut failures = Vec::new();
     for alternative in &operation.alternatives {
         match holds(alternative, operation, &mut read) {
@@ -54,29 +55,22 @@ pub(crate) fn of(
 
 /// Tells the upstream and the filters behind who it is.
 pub(crate) fn tell(identities: &[Rc<Known>], effects: &mut Effects) {
-    let mut told: BTreeMap<&str, &str> = BTreeMap::new();
-    for (name, value) in identities.iter().flat_map(|known| &known.headers) {
-        if let Value::String(text) = value {
-            // Of two that say it, the first is believed.
-            told.entry(name).or_insert(text);
+    type Part = (Rc<str>, Rc<[u8]>);
+    // Of two that say it, the first is believed.
+    let first = |part: fn(&Known) -> &[Part]| -> Vec<&Part> {
+        let mut told: Vec<&Part> = Vec::new();
+        for said in identities.iter().flat_map(|known| part(known)) {
+            if told.iter().all(|(name, _)| *name != said.0) {
+                told.push(said);
+            }
         }
-    }
-    for (name, text) in told {
-        effects.set_request_header(Rc::from(name), Rc::from(text.as_bytes()));
-    }
-    let first = |part: fn(&Known) -> String| {
-        identities.iter().map(|known| part(known)).find(|text| !text.is_empty()).unwrap_or_default()
+        told
     };
-    let texts = [
-        ("gatehouse.subject", first(|known| known.subject.clone())),
-        ("gatehouse.consumer", first(|known| known.consumer.clone())),
-        ("gatehouse.scopes", first(|known| known.scopes.join(" "))),
-        ("gatehouse.groups", first(|known| known.groups.join(","))),
-    ];
-    for (name, text) in texts {
-        if !text.is_empty() {
-            effects.set_state(Rc::from(name), Rc::from(text.as_bytes()));
-        }
+    for (name, value) in first(|known| &known.headers) {
+        effects.set_request_header(Rc::clone(name), Rc::clone(value));
+    }
+    for (name, text) in first(|known| &known.texts) {
+        effects.set_state(Rc::clone(name), Rc::clone(text));
     }
 }
 
@@ -110,14 +104,17 @@ fn holds(
 impl Read<'_, '_> {
     /// Who an authenticator says it is.
     fn known(&mut self, number: usize) -> Result<Rc<Known>, Failure> {
-        let (policy, request) = (self.policy, self.request);
-        let evidence = self
-            .evidence
-            .entry(number)
-            .or_insert_with(|| Evidence::read(request, &policy.authenticators.get(number)?.name));
+        let known = self.evidence.iter().position(|(of, _)| *of == number);
+        let place = known.unwrap_or_else(|| {
+            let authenticator = self.policy.authenticators.get(number);
+            let read = authenticator.and_then(|of| self.memory.read(self.request, &of.name));
+            self.evidence.push((number, read));
+            self.evidence.len().saturating_sub(1)
+        });
+        let evidence = self.evidence.get(place).and_then(|(_, evidence)| evidence.as_ref());
         match evidence {
             None => Err(Failure::Missing(number)),
-            Some(Evidence::Refused(refused)) => Err(Failure::Refused(refused.clone())),
+            Some(Evidence::Refused(refused)) => Err(Failure::Refused(Rc::clone(refused))),
             Some(Evidence::Known(known)) => Ok(Rc::clone(known)),
         }
     }
@@ -164,7 +161,7 @@ fn refusal(
     }
     let refused: Vec<&Refused> = failures()
         .filter_map(|failure| match failure {
-            Failure::Refused(refused) => Some(refused),
+            Failure::Refused(refused) => Some(&**refused),
             _ => None,
         })
         .collect();
@@ -218,7 +215,7 @@ fn explain(policy: &Policy, failures: &[(String, Failure)]) -> String {
                 policy.authenticators.get(*number).map_or("", |known| &known.name).to_owned()
                     + " has not run"
             }
-            Failure::Refused(refused) => refused.reason.clone(),
+            Failure::Refused(refused) => refused.reason.clone().into_owned(),
             Failure::Scope { asked, .. } => format!("lacks {asked}"),
             Failure::NotAllowed => "is not allowed".to_owned(),
         };

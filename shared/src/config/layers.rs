@@ -126,11 +126,11 @@ impl<S: DeserializeOwned> Layers<S> {
         if !self.reads_metadata {
             return Ok(self.of_rule(rule));
         }
-        let route = request.property(&["xds", "route_metadata"]).unwrap_or_default();
-        let virtual_host = request.property(&["xds", "virtual_host_metadata"]).unwrap_or_default();
+        let [route, virtual_host] = request.metadata();
         if route.is_empty() && virtual_host.is_empty() {
             return Ok(self.of_rule(rule));
         }
+        let (virtual_host, route) = (virtual_host.clone(), route.clone());
         self.overridden(Override { rule, virtual_host, route })
     }
 

@@ -187,12 +187,8 @@ pub(super) fn apply(effects: &[Effect], map: Map) -> Result<(), NotApplied> {
 /// Counts and keeps filter state: what is done for a request that is refused, too.
 pub(super) fn note(effect: &Effect) {
     match effect {
-        Effect::SetState(name, value) => {
-            // Whoever needs the state and does not find it refuses by itself.
-            if let Err(error) = imports::set_property(name, value) {
-                log::debug!("filter state {name} is not kept: {error:?}");
-            }
-        }
+        Effect::SetState(name, value) => keep(name, value),
+        Effect::Leave(name, testimony) => keep(name, &testimony.written()),
         Effect::Count(count) => increment(*count),
         Effect::Measure(metric, value) => measure(metric, *value),
         Effect::SetRequestHeader(..)
@@ -202,19 +198,30 @@ pub(super) fn note(effect: &Effect) {
     }
 }
 
+fn keep(name: &str, value: &[u8]) {
+    // Whoever needs the state and does not find it refuses by itself.
+    if let Err(error) = imports::set_property(name, value) {
+        log::debug!("filter state {name} is not kept: {error:?}");
+    }
+}
+
 thread_local! {
     /// The proxy gives a new number at each definition of a counter, so each is defined once. There
-    /// are a handful, and comparing them is cheaper than hashing one.
+    /// are a handful, and comparing their addresses is cheaper than hashing one. A counter whose words
+    /// the compiler has put in two places stands here twice, with one number.
     static COUNTERS: RefCell<Vec<(Count, u32)>> = const { RefCell::new(Vec::new()) };
 }
 
 fn increment(count: Count) {
     let id = COUNTERS.with_borrow_mut(|counters| {
-        let known = counters.iter().find(|(known, _)| *known == count);
-        if let Some((_, id)) = known {
+        if let Some((_, id)) = counters.iter().find(|(known, _)| known.is(&count)) {
             return Ok(*id);
         }
-        let id = imports::define_metric(MetricType::Counter, &count.name())?;
+        let known = counters.iter().find(|(known, _)| *known == count).map(|(_, id)| *id);
+        let id = match known {
+            Some(id) => id,
+            None => imports::define_metric(MetricType::Counter, &count.name())?,
+        };
         counters.push((count, id));
         Ok(id)
     });

@@ -174,11 +174,13 @@ impl Stack {
                     *writes = writes.saturating_add(1);
                     self.proxy.request.borrow_mut().remove(name);
                 }
-                Effect::SetState(name, value) => {
+                Effect::SetState(..) | Effect::Leave(..) => {
                     *writes = writes.saturating_add(1);
-                    self.proxy.set_property(&[name], value);
-                    if !name.starts_with("gatehouse.evidence.") {
-                        self.sum.state.insert(name.to_string(), text(value));
+                    if let Some((name, value)) = effect.state() {
+                        self.proxy.set_property(&[name], &value);
+                        if !name.starts_with("gatehouse.evidence.") {
+                            self.sum.state.insert(name.to_string(), text(&value));
+                        }
                     }
                 }
                 Effect::Count(count) => {
