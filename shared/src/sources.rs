@@ -138,8 +138,12 @@ impl Sources {
             }
         }
         // All parameters at once, and all cookies: each change starts from what the client sent.
-        query::strip(headers, |name| self.has_query(name), effects);
-        cookie::strip(headers, |name| self.has_cookie(name), effects);
+        if self.0.iter().any(|known| matches!(known, Source::Query(_))) {
+            query::strip(headers, |name| self.has_query(name), effects);
+        }
+        if self.0.iter().any(|known| matches!(known, Source::Cookie(_))) {
+            cookie::strip(headers, |name| self.has_cookie(name), effects);
+        }
     }
 
     /// The schemes with which a client may answer a challenge (RFC 9110, 11.6.1): the prefixes of

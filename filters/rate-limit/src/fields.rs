@@ -6,7 +6,6 @@
 //! quota is there again. `legacy`: the three `X-RateLimit-` headers of the limit that has the least
 //! left of its quota, seconds there too.
 
-use std::fmt::Write as _;
 use std::rc::Rc;
 
 use shared::effects::Effects;
@@ -38,15 +37,20 @@ pub(crate) fn announce(form: Announce, stands: &[Stands<'_>], effects: &mut Effe
     match form {
         Announce::None => {}
         Announce::Draft => {
-            let (mut policies, mut limits) = (String::new(), String::new());
+            let mut policies = String::with_capacity(64);
+            let mut limits = String::with_capacity(64);
             for Stands { limit, tier, standing } in stands {
                 if !policies.is_empty() {
                     policies.push_str(", ");
                     limits.push_str(", ");
                 }
                 policies.push_str(&tier.policy);
-                let (left, reset) = (standing.remaining, seconds(standing.reset));
-                let _ = write!(limits, "\"{}\";r={left};t={reset}", limit.name);
+                limits.push('"');
+                limits.push_str(limit.name);
+                limits.push_str("\";r=");
+                push_number(standing.remaining.into(), &mut limits);
+                limits.push_str(";t=");
+                push_number(seconds(standing.reset), &mut limits);
             }
             set("ratelimit-policy", policies);
             set("ratelimit", limits);
@@ -74,7 +78,36 @@ pub(crate) fn policy(name: &str, quota: &Quota) -> String {
     format!("\"{name}\";q={requests}{window}")
 }
 
+/// Writes a number: at every request, so without what formats anything.
+fn push_number(number: u64, text: &mut String) {
+    let mut digits = [b'0'; 20];
+    let (mut rest, mut first) = (number, digits.len());
+    for place in digits.iter_mut().rev() {
+        *place = b'0'.wrapping_add((rest % 10) as u8);
+        (rest, first) = (rest / 10, first.saturating_sub(1));
+        if rest == 0 {
+            break;
+        }
+    }
+    let digits = digits.get(first..).unwrap_or_default();
+    text.extend(digits.iter().copied().map(char::from));
+}
+
 /// Whole seconds, rounded up.
 const fn seconds(nanos: u64) -> u64 {
     nanos.div_ceil(1_000_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_in_full() {
+        for number in [0, 9, 10, 105, 1_000, u64::from(u32::MAX), u64::MAX] {
+            let mut text = String::from("r=");
+            push_number(number, &mut text);
+            assert_eq!(text, format!("r={number}"));
+        }
+    }
 }

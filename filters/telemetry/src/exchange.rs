@@ -23,9 +23,34 @@ const STATE: &str = "gatehouse.log";
 /// The trace of an exchange.
 #[derive(Default)]
 struct Trace {
-    trace_id: Vec<u8>,
-    span_id: Vec<u8>,
+    /// As a `traceparent`; empty where there is none.
+    text: Vec<u8>,
     is_sampled: bool,
+}
+
+impl Trace {
+    /// W3C Trace Context, 3.2: version, trace id, parent id, flags.
+    fn of(text: Vec<u8>) -> Option<Self> {
+        let Found::Trace(incoming) = w3c::parse(&text)? else { return None };
+        incoming.parent?;
+        let is_sampled = matches!(incoming.decision, Decision::Record | Decision::Debug);
+        Some(Self { text, is_sampled })
+    }
+
+    /// The same, of one that `trace-context` has made.
+    fn made(text: Vec<u8>) -> Self {
+        // Of its flags, the last bit of the last digit, which is one of four.
+        let is_sampled = matches!(text.last(), Some(b'1' | b'3'));
+        Self { text, is_sampled }
+    }
+
+    fn trace_id(&self) -> &[u8] {
+        self.text.get(3..35).unwrap_or_default()
+    }
+
+    fn span_id(&self) -> &[u8] {
+        self.text.get(36..52).unwrap_or_default()
+    }
 }
 
 impl Telemetry {
@@ -102,8 +127,8 @@ impl Telemetry {
         let mut line = Line::new();
         line.text("time", rfc3339(exchange.now().unwrap_or_default().secs()).as_bytes());
         line.text("level", level(outcome).as_bytes());
-        text(&mut line, "trace_id", &trace.trace_id);
-        text(&mut line, "span_id", &trace.span_id);
+        text(&mut line, "trace_id", trace.trace_id());
+        text(&mut line, "span_id", trace.span_id());
         text(&mut line, "request_id", header("x-request-id"));
         line.text("msg", b"end");
         if let Some(service) = service {
@@ -239,19 +264,10 @@ fn tier<'t>(tiers: &'t [Tier], exchange: &Exchange<'_>) -> &'t str {
 
 /// The trace that `trace-context` has left, or else that of the header that goes upstream.
 fn trace(exchange: &Exchange<'_>) -> Trace {
-    let left = state(exchange, "gatehouse.traceparent");
-    let value = left.or_else(|| exchange.header(Map::Request, "traceparent"));
-    value.as_deref().and_then(traceparent).unwrap_or_default()
-}
-
-/// W3C Trace Context, 3.2: version, trace id, parent id, flags.
-fn traceparent(value: &[u8]) -> Option<Trace> {
-    let Found::Trace(incoming) = w3c::parse(value)? else { return None };
-    Some(Trace {
-        trace_id: incoming.trace_id.hex().to_vec(),
-        span_id: incoming.parent?.hex().to_vec(),
-        is_sampled: matches!(incoming.decision, Decision::Record | Decision::Debug),
-    })
+    if let Some(left) = state(exchange, "gatehouse.traceparent") {
+        return Trace::made(left);
+    }
+    exchange.header(Map::Request, "traceparent").and_then(Trace::of).unwrap_or_default()
 }
 
 /// The client's address without its port.

@@ -14,6 +14,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
 use shared::effects::Effects;
+use shared::hash::Spread;
 use shared::metric::{Kind, Metric, OTHER};
 use shared::store::{Change, Store};
 
@@ -34,10 +35,10 @@ pub(crate) struct Series {
     /// The slot of the sets that were agreed on.
     slot: String,
     most: usize,
-    known: HashMap<Vec<u8>, Counted>,
+    known: HashMap<Vec<u8>, Counted, Spread>,
     /// What is counted by the class of status alone.
     others: HashMap<&'static str, Counted>,
-    refusals: HashMap<Vec<u8>, Counted>,
+    refusals: HashMap<Vec<u8>, Counted, Spread>,
     /// All digests, once there is no room for more.
     full: Option<HashSet<u64>>,
     /// Where the key of a set is put together.
@@ -68,9 +69,9 @@ impl Series {
             filter,
             slot: format!("{slots}/series"),
             most,
-            known: HashMap::new(),
+            known: HashMap::default(),
             others: HashMap::new(),
-            refusals: HashMap::new(),
+            refusals: HashMap::default(),
             full: None,
             key: Vec::new(),
         }

@@ -61,7 +61,10 @@ pub(crate) fn asked(path: &[u8]) -> Option<bool> {
 
 /// Whether a path may be one that has to be looked at: it costs one pass over its bytes.
 pub(crate) fn is_suspect(path: &[u8]) -> bool {
-    path.contains(&b'%') || path.windows(5).any(|word| word.eq_ignore_ascii_case(b"pprof"))
+    let is_pprof = |word: &[u8]| {
+        matches!(word, [b'p' | b'P', b'p' | b'P', b'r' | b'R', b'o' | b'O', b'f' | b'F'])
+    };
+    path.contains(&b'%') || path.windows(5).any(is_pprof)
 }
 
 /// Whether a path leads to profiles, in any reading.

@@ -188,12 +188,16 @@ fn segment(text: &str) -> Result<Segment, &'static str> {
 
 /// Nothing in the path needs a second look.
 fn is_plain(path: &[u8]) -> bool {
-    let plain =
-        |byte: &u8| matches!(byte, b'!'..=b'~') && !matches!(byte, b'%' | b'\\' | b';' | b'#');
-    let pairs = path.iter().zip(path.iter().skip(1));
+    let mut before = 0;
     path.starts_with(b"/")
-        && path.iter().all(plain)
-        && pairs.into_iter().all(|(first, second)| *first != b'/' || !matches!(second, b'/' | b'.'))
+        && path.iter().all(|byte| {
+            let follows_slash = std::mem::replace(&mut before, *byte) == b'/';
+            match byte {
+                b'%' | b'\\' | b';' | b'#' => false,
+                b'/' | b'.' => !follows_slash,
+                byte => matches!(byte, b'!'..=b'~'),
+            }
+        })
 }
 
 /// Characters that mean something else when they are decoded.
