@@ -95,7 +95,9 @@ impl Count {
             && is(self.filter, other.filter)
             && match (self.label, other.label) {
                 (None, None) => true,
-                (Some((name, value)), Some((others, other))) => is(value, other) && is(name, others),
+                (Some((name, value)), Some((others, other))) => {
+                    is(value, other) && is(name, others)
+                }
                 _ => false,
             }
     }
@@ -127,7 +129,8 @@ pub struct Effects {
 /// new, and need not be looked for.
 fn mark(target: Target, name: &str) -> u64 {
     let last = name.as_bytes().last().copied().unwrap_or_default();
-    let number = name.len().wrapping_mul(5) ^ usize::from(last) ^ (target as usize).wrapping_mul(21);
+    let number =
+        name.len().wrapping_mul(5) ^ usize::from(last) ^ (target as usize).wrapping_mul(21);
     1 << (number & 63)
 }
 
