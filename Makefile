@@ -60,7 +60,7 @@ memory: ## what ten plugins take of memory, in the bundle and as modules of thei
 	@scripts/wasm
 	@$(HOST) run -q $(LOCKED) -p tests --no-default-features --bin memory
 
-bench: ## what the filters cost, natively and in Envoy
+bench: ## what the filters cost, natively and in Envoy; BENCH_PUBLISH=1: into docs/ too
 	@scripts/setup wasm envoy load
 	@scripts/wasm
 	$(HOST) bench $(LOCKED) -p shared --features testing
