@@ -22,7 +22,7 @@ const HEADERS: [&str; 7] = [
 const PATH: &str = "/users/7?full=yes";
 
 /// How many connections send the same request.
-const CLIENTS: u32 = 16;
+pub(crate) const CLIENTS: u32 = 16;
 
 /// How long what is done in the background takes to be done: spans, lines and counts go out once a second.
 const BACKGROUND: Duration = Duration::from_millis(1_300);
@@ -45,7 +45,7 @@ impl Load {
     /// The same request, with credentials in these headers. They take the place of [`HEADERS`] of the
     /// same name.
     pub(crate) fn same(credentials: &[String], requests: u32) -> Self {
-        let name = |header: &str| header.split(':').next().map(str::to_owned);
+        let name = |header: &str| header.rsplit_once(": ").map(|(name, _)| name.to_owned());
         let others = HEADERS.iter().filter(|header| {
             !credentials.iter().any(|credential| name(credential) == name(header))
         });
@@ -79,7 +79,11 @@ impl Load {
     /// What is sent first, so that what is measured is not the start.
     pub(crate) fn warm_up(&self, envoy: &Envoy) {
         self.send(envoy, "warm-up", self.requests / 2);
-        sleep(self.background);
+    }
+
+    /// How long it waits, before requests are measured and after them, for what is done in the background.
+    pub(crate) const fn background(&self) -> Duration {
+        self.background
     }
 
     /// Microseconds of CPU time per request.

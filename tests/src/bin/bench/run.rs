@@ -11,15 +11,15 @@ use crate::report::{Measured, Samples};
 use crate::sections;
 use crate::watch::{self, NOISY, Watch};
 
-/// What a variant takes of a round with 10,000 requests, start and end included; see `progress` for what
-/// it took in truth.
-const VARIANT: Duration = Duration::from_millis(1_500);
-/// What a thousand paths take that are asked for first.
-const SEEN: Duration = Duration::from_millis(15);
+/// What the start and the end of a variant take, and a request of its load, here and of those of which
+/// there are many; `progress` says what it took in truth.
+const START: Duration = Duration::from_millis(450);
+const REQUEST: Duration = Duration::from_micros(40);
+const SEEN: Duration = Duration::from_micros(15);
 
-/// How many requests a variant may not have counted: the first, which is asked about, and the last, of
-/// which Envoy's tracer sends a handful at a time.
-const FEW: u64 = 5;
+/// How many requests a variant may not have counted: on each connection the first, which may wait until
+/// somebody was asked, and the last, of which Envoy's tracer sends a handful at a time.
+const FEW: u64 = load::CLIENTS as u64 + 4;
 
 /// Sections, and what was read of their variants so far.
 pub(crate) struct Run {
@@ -47,10 +47,9 @@ impl Run {
 
     /// About how long it will take.
     pub(crate) fn expectation(&self, rounds: u32) -> String {
-        let variants = || self.sections.iter().flat_map(|(_, section, _)| &section.variants);
-        let count = variants().count() as u32;
-        let seen: u32 = variants().map(|variant| variant.seen / 1000).sum();
-        let round = VARIANT * count + SEEN * seen;
+        let sections = self.sections.iter().map(|(_, section, _)| section);
+        let count: usize = sections.clone().map(|section| section.variants.len()).sum();
+        let round: Duration = sections.map(Section::expectation).sum();
         format!(
             "{} sections, {count} variants, {rounds} rounds: about {} on a quiet machine; \
              BENCH_ROUNDS, BENCH_REQUESTS and BENCH_SECTION change that",
@@ -69,6 +68,15 @@ impl Run {
     pub(crate) fn measured(&self) -> Vec<Measured> {
         let sections = self.sections.iter();
         sections.map(|(name, section, samples)| Measured::of(name, section, samples)).collect()
+    }
+}
+
+impl Section {
+    /// About how long a round of it takes.
+    fn expectation(&self) -> Duration {
+        let seen: u32 = self.variants.iter().map(|variant| variant.seen).sum();
+        let variant = START + REQUEST * self.load.all() + self.load.background();
+        variant * self.variants.len() as u32 + SEEN * seen + self.load.background()
     }
 }
 
@@ -130,6 +138,7 @@ fn measure(section: &Section, samples: &mut [Samples], backwards: bool) {
         load::show_paths(&one.envoy, one.variant.seen);
         section.load.warm_up(&one.envoy);
     }
+    sleep(section.load.background());
     for (one, samples) in &mut started {
         samples.cpu_us.push(section.load.cost(&one.envoy));
         samples.ready_ms.push(one.ready.as_secs_f64() * 1e3);

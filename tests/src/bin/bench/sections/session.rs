@@ -30,7 +30,7 @@ pub(super) fn section(requests: u32) -> Section {
     let cookies = format!("cookie: theme=dark; {}; {}", session(&natively), session(&ours));
     Section::new(
         "A browser that has signed in, at every request; the upstream gets the access token.",
-        Load::same(&["host: test.example".to_owned(), cookies], requests),
+        Load::same(&[":authority: test.example".to_owned(), cookies], requests),
         vec![
             Variant::no_filter(),
             Variant::envoys("Envoy's oauth2", natively).stat("http.main.oauth_success"),
@@ -128,7 +128,8 @@ fn sign_in(envoy: &Envoy) -> String {
 /// The cookies that a browser keeps of an answer.
 fn cookies(answer: &Response) -> String {
     let cookies = answer.all("set-cookie").into_iter().map(String::from_utf8_lossy);
-    let kept = cookies.filter(|cookie| !cookie.contains("Max-Age=0"));
+    let kept =
+        cookies.filter(|cookie| !cookie.contains("Max-Age=0") && !cookie.contains("=deleted;"));
     let pairs = kept.filter_map(|cookie| Some(cookie.split_once(';')?.0.to_owned()));
     pairs.collect::<Vec<_>>().join("; ")
 }
