@@ -8,6 +8,7 @@ use svg::node::element::{Group, Line, Rectangle, Style, Text, Title};
 
 use crate::plan::Whose;
 use crate::report::{Measured, Report, Row};
+use crate::watch::NOISY;
 
 const WIDTH: f64 = 900.0;
 /// Where bars begin, and how long the longest may be; names stand before them, values behind.
@@ -70,8 +71,9 @@ fn head(report: &Report) -> Group {
     let machine = &report.machine;
     let what = "Microseconds of CPU time per request above no filter: medians, and quartiles over";
     let what = format!("{what} {} rounds.", report.rounds);
+    let noise = if report.others > NOISY { ", while the machine was not quiet" } else { "" };
     let place = format!(
-        "{}, {} cores, Envoy {}, one worker, {}",
+        "{}, {} cores, Envoy {}, one worker, {}{noise}",
         machine.cpu, machine.cores, machine.envoy, machine.date
     );
     let head = Group::new()
@@ -80,7 +82,7 @@ fn head(report: &Report) -> Group {
         .add(text("small", 16.0, 62.0, &place));
     let legend = [("ours", "Gatehouse"), ("envoy", "Envoy’s own"), ("yardstick", "yardstick")];
     legend.into_iter().zip(0_u8..).fold(head, |head, ((class, words), place)| {
-        let left = 560.0 + 110.0 * f64::from(place);
+        let left = 550.0 + 118.0 * f64::from(place);
         head.add(rectangle(class, left, 15.0, 12.0, 12.0)).add(text("", left + 18.0, 26.0, words))
     })
 }
@@ -260,6 +262,12 @@ mod test {
         let widths = all(&report, |node| is_rectangle(node).then(|| number(node, "width")));
         assert!(widths.iter().all(|width| *width >= 0.0), "{widths:?}");
         assert!(words(&report).contains(&"-1.00".to_owned()));
+    }
+
+    #[test]
+    fn it_says_that_the_machine_was_not_quiet() {
+        let says = |report: &Report| words(report).iter().any(|word| word.contains("not quiet"));
+        assert!(says(&Report { others: 0.2, ..report() }) && !says(&report()));
     }
 
     #[test]

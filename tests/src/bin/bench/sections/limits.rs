@@ -89,7 +89,9 @@ pub(super) fn service(requests: u32) -> Section {
 fn ratelimit() -> Value {
     let grpc = json!({"grpc_service": {"envoy_grpc": {"cluster_name": "limits"}, "timeout": "1s"},
         "transport_api_version": "V3"});
-    let config = json!({"domain": "bench", "failure_mode_deny": true, "rate_limit_service": grpc});
+    // A slow answer is slow, and no refusal: this is about what it costs.
+    let config = json!({"domain": "bench", "failure_mode_deny": true, "timeout": "1s",
+        "rate_limit_service": grpc});
     native("limit", "ratelimit.v3.RateLimit", config)
 }
 
