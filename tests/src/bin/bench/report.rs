@@ -248,7 +248,10 @@ pub(crate) mod test {
 
     #[test]
     fn a_part_of_nothing_is_no_target_held() {
-        assert!(Spread::of(&part(&[5.0, 4.0], &[6.0, 3.0], &[4.0, 3.0])).is_none());
+        // Of nothing in one round; of less than nothing in both.
+        for whole in [[6.0, 3.0], [3.0, 2.0]] {
+            assert!(Spread::of(&part(&[5.0, 4.0], &whole, &[4.0, 3.0])).is_none(), "{whole:?}");
+        }
     }
 
     #[test]
