@@ -32,6 +32,9 @@ impl Section {
     }
 }
 
+/// In how many rounds a variant is measured that has to be asked for many paths first.
+pub(crate) const SEEN_ROUNDS: u32 = 3;
+
 /// What every variant begins with: one worker, answers from Envoy itself, and no access log, as what that
 /// reads of a filter's state is not the filter's cost.
 pub(crate) fn bare() -> Setup {
@@ -59,7 +62,8 @@ pub(crate) struct Variant {
     /// The statistic that it counts at every request but a few, where that shows that it did what its
     /// name says.
     pub(crate) counter: Option<String>,
-    /// How many other paths it is asked for first, each once.
+    /// How many other paths it is asked for first, each once. That takes long: where there are any, it is
+    /// measured in the first [`SEEN_ROUNDS`] alone.
     pub(crate) seen: u32,
     pub(crate) setup: Setup,
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tests::envoy::Envoy;
 
 use crate::load;
-use crate::plan::{Section, Variant};
+use crate::plan::{SEEN_ROUNDS, Section, Variant};
 use crate::report::{Measured, Samples};
 use crate::sections;
 use crate::watch::{self, NOISY, Watch};
@@ -15,7 +15,7 @@ use crate::watch::{self, NOISY, Watch};
 /// there are many; `progress` says what it took in truth.
 const START: Duration = Duration::from_millis(450);
 const REQUEST: Duration = Duration::from_micros(40);
-const SEEN: Duration = Duration::from_micros(15);
+const SEEN: Duration = Duration::from_micros(25);
 
 /// How many requests a variant may not have counted: on each connection the first, which may wait until
 /// somebody was asked, and the last, of which Envoy's tracer sends a handful at a time.
@@ -49,19 +49,21 @@ impl Run {
     pub(crate) fn expectation(&self, rounds: u32) -> String {
         let sections = self.sections.iter().map(|(_, section, _)| section);
         let count: usize = sections.clone().map(|section| section.variants.len()).sum();
-        let round: Duration = sections.map(Section::expectation).sum();
+        let time = (1..=rounds)
+            .flat_map(|round| sections.clone().map(move |section| section.expectation(round)))
+            .sum();
         format!(
             "{} sections, {count} variants, {rounds} rounds: about {} on a quiet machine; \
              BENCH_ROUNDS, BENCH_REQUESTS and BENCH_SECTION change that",
             self.sections.len(),
-            minutes(round * rounds),
+            minutes(time),
         )
     }
 
     /// One round, every other one in the other direction.
     pub(crate) fn round(&mut self, number: u32) {
         for (_, section, samples) in &mut self.sections {
-            measure(section, samples, number.is_multiple_of(2));
+            measure(section, samples, number);
         }
     }
 
@@ -71,12 +73,20 @@ impl Run {
     }
 }
 
+impl Variant {
+    /// Whether it is measured in that round.
+    const fn is_in(&self, round: u32) -> bool {
+        self.seen == 0 || round <= SEEN_ROUNDS
+    }
+}
+
 impl Section {
     /// About how long a round of it takes.
-    fn expectation(&self) -> Duration {
-        let seen: u32 = self.variants.iter().map(|variant| variant.seen).sum();
-        let variant = START + REQUEST * self.load.all() + self.load.background();
-        variant * self.variants.len() as u32 + SEEN * seen + self.load.background()
+    fn expectation(&self, round: u32) -> Duration {
+        let each = START + REQUEST * self.load.all() + self.load.background();
+        let variants = self.variants.iter().filter(|variant| variant.is_in(round));
+        let all: Duration = variants.map(|variant| each + SEEN * variant.seen).sum();
+        all + self.load.background()
     }
 }
 
@@ -129,9 +139,12 @@ impl<'a> Started<'a> {
 }
 
 /// One round of a section.
-fn measure(section: &Section, samples: &mut [Samples], backwards: bool) {
-    let mut started: Vec<_> = section.variants.iter().map(Started::new).zip(samples).collect();
-    if backwards {
+fn measure(section: &Section, samples: &mut [Samples], round: u32) {
+    let variants = section.variants.iter().zip(samples);
+    let variants = variants.filter(|(variant, _)| variant.is_in(round));
+    let mut started: Vec<_> =
+        variants.map(|(variant, samples)| (Started::new(variant), samples)).collect();
+    if round.is_multiple_of(2) {
         started.reverse();
     }
     for (one, _) in &started {

@@ -22,7 +22,8 @@ pub(super) fn local(requests: u32) -> Section {
     };
     let many = ours("rate-limit by path, 1,000,000", by_path());
     Section::new(
-        "One limit that this proxy counts, by a header or a part of the path.",
+        "One limit that this proxy counts, by a header or a part of the path; the last has seen a million \
+         keys, and is measured in the first three rounds alone.",
         Load::same(&["x-key: a".to_owned()], requests),
         vec![
             Variant::no_filter(),
