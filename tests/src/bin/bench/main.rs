@@ -104,6 +104,8 @@ fn number(name: &str, default: u32, least: u32) -> Result<u32, String> {
 fn bench(wishes: &Wishes) -> Result<(), String> {
     let mut run = Run::of(&wishes.section, wishes.requests)?;
     let machine = Machine::here();
+    // Measured just before, by `make bench`.
+    let core = native::parts(&top().join("target/criterion"));
     run::warn_of_company();
     println!("{}", run.expectation(wishes.rounds));
     let watch = Watch::begin();
@@ -117,7 +119,7 @@ fn bench(wishes: &Wishes) -> Result<(), String> {
         others: watch.others(),
         machine,
         sections: run.measured(),
-        core: native::parts(&top().join("target/criterion")),
+        core,
     };
     for folder in &wishes.folders {
         write(&report, folder)?;

@@ -4,6 +4,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use tests::envoy::Envoy;
+use tests::upstream::Upstream;
 
 use crate::load;
 use crate::plan::{SEEN_ROUNDS, Section, Variant};
@@ -64,6 +65,7 @@ impl Run {
     pub(crate) fn round(&mut self, number: u32) {
         for (_, section, samples) in &mut self.sections {
             measure(section, samples, number);
+            section.forget();
         }
     }
 
@@ -81,6 +83,12 @@ impl Variant {
 }
 
 impl Section {
+    /// Forgets what its servers were sent: they keep all of it.
+    fn forget(&self) {
+        let upstreams = self.servers.iter().filter_map(|server| server.downcast_ref::<Upstream>());
+        upstreams.for_each(Upstream::clear);
+    }
+
     /// About how long a round of it takes.
     fn expectation(&self, round: u32) -> Duration {
         let each = START + REQUEST * self.load.all() + self.load.background();
