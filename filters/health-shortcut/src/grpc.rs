@@ -199,7 +199,8 @@ mod tests {
 
     #[test]
     fn every_part_of_a_message_is_malformed() {
-        let whole = framed(&HealthCheckRequest { service: "users.v1.Users".into() }.encode_to_vec());
+        let whole =
+            framed(&HealthCheckRequest { service: "users.v1.Users".into() }.encode_to_vec());
         for end in 0..whole.len() {
             assert_eq!(ask(&whole[..end]), Err(Verdict::Malformed), "{end}");
         }
@@ -210,7 +211,15 @@ mod tests {
 
     #[test]
     fn a_message_that_is_none_is_malformed() {
-        for message in [&b"\x0a"[..], b"\x0a\x05a", b"\x0a\xff\xff\xff\xff\x0f", b"\x0a\x01\xff", b"\x08\x01", b"\0\0", b"\x0b"] {
+        for message in [
+            &b"\x0a"[..],
+            b"\x0a\x05a",
+            b"\x0a\xff\xff\xff\xff\x0f",
+            b"\x0a\x01\xff",
+            b"\x08\x01",
+            b"\0\0",
+            b"\x0b",
+        ] {
             assert_eq!(ask(&framed(message)), Err(Verdict::Malformed), "{message:?}");
         }
     }
@@ -241,7 +250,12 @@ mod tests {
             let path = format!("/grpc.health.v1.Health/{path}");
             assert_eq!(method(path.as_bytes()), Some(Method::Other), "{path}");
         }
-        for path in ["/", "/grpc.health.v1.Health", "/x/grpc.health.v1.Health/Check", "/grpc.health.v1.healthCheck"] {
+        for path in [
+            "/",
+            "/grpc.health.v1.Health",
+            "/x/grpc.health.v1.Health/Check",
+            "/grpc.health.v1.healthCheck",
+        ] {
             assert_eq!(method(path.as_bytes()), None, "{path}");
         }
     }

@@ -21,7 +21,7 @@
 //! 11. `draining` asks the proxy's own administration whether it serves: the dependency `proxy`, which
 //!     readiness requires. From `/healthcheck/fail` on, as `gatehouse drain` says it, the answer is no.
 //!
-//! 12. With `grpc`, a `Check` of `grpc.health.v1.Health` is answered too, by the same state ([`grpc`]): on a
+//! 12. With `grpc`, a `Check` of `grpc.health.v1.Health` is answered too, by the same state (`grpc.rs`): on a
 //!     listener of the proxy's own, since Envoy lets no filter send a message in answer to a request of
 //!     gRPC. On its way there it is a probe as any other. One that is on its way elsewhere is none.
 //!
@@ -176,7 +176,12 @@ impl HealthShortcut {
         Some((services, grpc::method(request.path()?)?))
     }
 
-    fn on_rpc(&self, scope: &Scope<Settings>, request: &Request<'_>, effects: &mut Effects) -> Flow {
+    fn on_rpc(
+        &self,
+        scope: &Scope<Settings>,
+        request: &Request<'_>,
+        effects: &mut Effects,
+    ) -> Flow {
         let Some((services, method)) = self.rpc(request) else { return Flow::Continue };
         if request.method() != b"POST" {
             return Flow::Continue;

@@ -281,10 +281,13 @@ fn a_request_goes_on_where_it_waited() {
 
 #[test]
 fn the_foremost_that_wants_it_reads_the_body() {
-    for (bc, reader) in [(["read", "continue"], "b"), (["read", "read"], "b"), (["wait", "read"], "c")] {
+    for (bc, reader) in
+        [(["read", "continue"], "b"), (["read", "read"], "b"), (["wait", "read"], "c")]
+    {
         for (body, goes_on) in [(WholeBody::Bytes(b"x"), true), (WholeBody::TooLong, false)] {
             let [b, c] = bc;
-            let mut stack = chain(&json!({"chain": [{"a": {}}, {"b": {"does": b}}, {"c": {"does": c}}]}));
+            let mut stack =
+                chain(&json!({"chain": [{"a": {}}, {"b": {"does": b}}, {"c": {"does": c}}]}));
             let sum = stack.send(&REQUEST);
             let sum = if b == "wait" { stack.answer(&OK) } else { sum };
             assert_eq!((sum.verdict.as_str(), header(&sum, "x-c")), ("continue", Some("was here")));

@@ -56,7 +56,11 @@ fn check_service(database: u16, cache: u16, name: &str, result: &str) {
 fn a_check_goes_on_as_a_probe() {
     let mut bench = bench_with(json!({}));
     for kind in ["application/grpc", "application/grpc+proto", "application/grpc;x=1"] {
-        assert_eq!(bench.send(&post(CHECK, kind)).line(), "continue gatehouse.probe=grpc", "{kind}");
+        assert_eq!(
+            bench.send(&post(CHECK, kind)).line(),
+            "continue gatehouse.probe=grpc",
+            "{kind}"
+        );
     }
 }
 

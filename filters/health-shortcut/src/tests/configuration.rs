@@ -181,10 +181,7 @@ fn a_name_that_no_service_has_is_refused() {
     refuse_service(service("a\n"), message);
     refuse_service(service(&"a".repeat(257)), "grpc.services[0].name: longer than 256 bytes");
     let twice = json!({"cluster": "c", "services": [service("a"), service(""), service("a")]});
-    refuse(
-        &with(json!({"grpc": twice})),
-        "grpc.services[2].name: the same as in services[0]",
-    );
+    refuse(&with(json!({"grpc": twice})), "grpc.services[2].name: the same as in services[0]");
     let none = json!({"cluster": "c", "services": []});
     refuse(
         &with(json!({"grpc": none})),
