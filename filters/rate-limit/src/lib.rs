@@ -19,7 +19,7 @@
 //!    service refuses is given back here. `service/question` says more.
 //! 9. A health probe that `health-shortcut` in front lets go on is charged to no limit.
 //! 10. Whoever may choose a key chooses among quotas: a header or a path as a key alone limits nobody
-//!    who means it.
+//!     who means it.
 
 #![forbid(unsafe_code)]
 
