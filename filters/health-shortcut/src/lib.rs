@@ -20,7 +20,6 @@
 //!     filter of ours behind this one refuses or holds it, whatever it lacks; none logs or counts it.
 //! 11. `draining` asks the proxy's own administration whether it serves: the dependency `proxy`, which
 //!     readiness requires. From `/healthcheck/fail` on, as `gatehouse drain` says it, the answer is no.
-//!
 //! 12. With `grpc`, a `Check` of `grpc.health.v1.Health` is answered too, by the same state (`grpc.rs`): on a
 //!     listener of the proxy's own, since Envoy lets no filter send a message in answer to a request of
 //!     gRPC. On its way there it is a probe as any other. One that is on its way elsewhere is none.
