@@ -11,7 +11,8 @@
 //!    the last word on a header. That goes for a refusal, too, and all are told of the end of the
 //!    exchange.
 //! 6. What the filters have left in filter state is read from memory at the end of the exchange, too.
-//! 7. Every filter keeps its ticks, its background calls, its slots of the shared store and the names
+//! 7. Of the filters that want to read a body the foremost does.
+//! 8. Every filter keeps its ticks, its background calls, its slots of the shared store and the names
 //!    of its metrics.
 
 use std::collections::HashMap;
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use crate::driver::Step;
 use crate::effects::{Effect, Effects};
-use crate::filter::{Answer, Background, Ticket};
+use crate::filter::{Answer, Background, Ticket, WholeBody};
 use crate::hash::Spread;
 use crate::reply::{Format, Refusal};
 use crate::runner::{Phases, Runner};
@@ -60,6 +61,8 @@ struct Passage {
     held: bool,
     /// What all of them have left in filter state, for those that are told of the end.
     states: Vec<State>,
+    /// The filter that reads the body, and how much of it.
+    reads: Option<(usize, usize)>,
 }
 
 /// How often a filter is told that time has passed where it does not say.
@@ -84,7 +87,11 @@ impl Chain {
         request: &mut Request<'_>,
         effects: &mut Effects,
     ) -> Step {
-        while step == Step::Continue {
+        while matches!(step, Step::Continue | Step::Read(_)) {
+            if let Step::Read(most) = step {
+                passage.reads.get_or_insert((passage.place, most));
+                step = Step::Continue;
+            }
             let next = passage.place.saturating_add(1);
             let Some(member) = self.members.get_mut(next) else { break };
             request.apply(&passage.own);
@@ -93,12 +100,15 @@ impl Chain {
             step = member.runner.on_request(stream, request, &mut passage.own);
         }
         passage.held = step == Step::Hold;
+        if let (Step::Continue, Some((_, most))) = (&step, passage.reads) {
+            step = Step::Read(most);
+        }
         effects.add_calls(&mut passage.settled);
         effects.add_calls(&mut passage.own);
         if !matches!(step, Step::Wait(_) | Step::Hold) {
             self.conclude(&mut passage, &step, effects);
         }
-        if self.phases.has_more() || matches!(step, Step::Wait(_) | Step::Hold) {
+        if self.phases.has_more() || matches!(step, Step::Wait(_) | Step::Hold | Step::Read(_)) {
             self.passages.insert(stream, passage);
         }
         step
@@ -187,6 +197,25 @@ impl Runner for Chain {
         self.resume(stream, request, effects, |runner, request, own| {
             runner.on_news(stream, request, own)
         })
+    }
+
+    fn on_whole_body(
+        &mut self,
+        stream: u32,
+        body: WholeBody<'_>,
+        request: &mut Request<'_>,
+        effects: &mut Effects,
+    ) -> Step {
+        let reader = self.passages.get_mut(&stream).and_then(|passage| passage.reads.take());
+        let found = reader.and_then(|(place, _)| Some((place, self.members.get_mut(place)?)));
+        let Some((place, member)) = found else { return nobody(request) };
+        let mut own = Effects::at(place);
+        let step = member.runner.on_whole_body(stream, body, request, &mut own);
+        if !self.phases.has_more() {
+            self.passages.remove(&stream);
+        }
+        effects.extend(own);
+        step
     }
 
     fn too_many_held(

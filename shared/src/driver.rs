@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 
 use crate::config::{self, Environment, Invalid, Layers, Mode, Scope, field_names};
 use crate::effects::Effects;
-use crate::filter::{Answer, Birth, Call, Filter, Flow, Plugin};
+use crate::filter::{Answer, Birth, Call, Filter, Flow, Plugin, WholeBody};
 use crate::reply::{Format, Refusal, Reply};
 use crate::trace::{self, w3c};
 use crate::view::{Body, Exchange, Map as Side, Request, Response};
@@ -56,6 +56,8 @@ pub enum Step {
     Wait(Call),
     /// Hold it until there may be news.
     Hold,
+    /// Let its head go on, its changes applied, and read so many bytes of its body at most.
+    Read(usize),
     /// Answer it, for good.
     Reply(Reply),
 }
@@ -157,6 +159,23 @@ impl<P: Plugin> Instance<P> {
         run.conclude(flow, scope.errors, scope.mode, request, effects)
     }
 
+    /// The body that the filter reads has come.
+    pub fn on_whole_body(
+        &mut self,
+        run: &mut Run<P>,
+        body: WholeBody<'_>,
+        request: &Request<'_>,
+        effects: &mut Effects,
+    ) -> Step {
+        effects.speak_for(P::NAME);
+        let Some(scope) = run.scope.clone() else {
+            let refusal = Flow::Refuse(Refusal::unavailable("unexpected_body"));
+            return run.conclude(refusal, Format::default(), Mode::Enforce, request, effects);
+        };
+        let flow = run.filter.on_whole_body(&mut self.plugin, &scope, body, request, effects);
+        run.conclude(flow, scope.errors, scope.mode, request, effects)
+    }
+
     /// How the filter refuses one more request that would be held.
     pub fn too_many_held(&self, request: &Request<'_>, effects: &mut Effects) -> Step {
         effects.speak_for(P::NAME);
@@ -247,6 +266,21 @@ fn is_probe(request: &Request<'_>) -> bool {
     request.property(&[PROBE]).is_some()
 }
 
+/// Whether a request is a probe that `health-shortcut` in front lets go on: for filters that do more
+/// with a request than to refuse it. It costs a call to the proxy at those that may be one: a GET, a
+/// HEAD, and a check of gRPC's.
+pub fn goes_on_as_probe(request: &Request<'_>) -> bool {
+    let may_be = match request.method() {
+        b"GET" | b"HEAD" => true,
+        b"POST" => request.path().is_some_and(|path| path.starts_with(GRPC_HEALTH)),
+        _ => false,
+    };
+    may_be && is_probe(request)
+}
+
+/// What the paths of gRPC's health service begin with.
+pub const GRPC_HEALTH: &[u8] = b"/grpc.health.v1.Health/";
+
 fn conclude<P: Plugin>(
     flow: Flow,
     errors: Format,
@@ -272,6 +306,7 @@ fn conclude<P: Plugin>(
         Flow::Continue => Step::Continue,
         Flow::Wait(call) => Step::Wait(traced(call, request)),
         Flow::Hold => Step::Hold,
+        Flow::Read(most) => Step::Read(most),
         Flow::Answer(_) if mode == Mode::Shadow => {
             effects.count("shadow_answered");
             Step::Continue

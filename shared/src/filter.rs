@@ -123,6 +123,19 @@ pub trait Filter: Default + 'static {
         Flow::Refuse(Refusal::unavailable("unexpected_news"))
     }
 
+    /// The body has come that the filter reads ([`Flow::Read`]). The head of the request has gone on, and
+    /// is not to be seen any more; what is answered is said by [`Flow::Answer`] or [`Flow::Refuse`].
+    fn on_whole_body(
+        &mut self,
+        _plugin: &mut Self::Plugin,
+        _scope: &Scope<<Self::Plugin as Plugin>::Settings>,
+        _body: WholeBody<'_>,
+        _request: &Request<'_>,
+        _effects: &mut Effects,
+    ) -> Flow {
+        Flow::Refuse(Refusal::unavailable("unexpected_body"))
+    }
+
     /// The head of the response has come. Only in modules that ask for it: `plugin!(… response)`.
     fn on_response(
         &mut self,
@@ -160,10 +173,26 @@ pub enum Flow {
     /// background call has ended. For what many requests wait for together; how long is the filter's
     /// to say.
     Hold,
+    /// Lets its head go on, and reads its body, of so many bytes at most ([`Filter::on_whole_body`]): in
+    /// modules that say `plugin!(… wait)`. Envoy shows no filter the body of a request that it holds. What
+    /// is to be answered before anybody sees the head needs something behind that holds it until the
+    /// body has come, such as Envoy's `buffer`.
+    Read(usize),
     /// Refuses it.
     Refuse(Refusal),
     /// Answers it in the upstream's place.
     Answer(Reply),
+}
+
+/// The body of a request that a filter reads ([`Flow::Read`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WholeBody<'a> {
+    /// All of it.
+    Bytes(&'a [u8]),
+    /// It is longer than the filter wants; no more of it is read.
+    TooLong,
+    /// The proxy does not hand it over.
+    Unreadable,
 }
 
 /// An HTTP request to a cluster of the proxy.

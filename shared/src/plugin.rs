@@ -3,7 +3,7 @@
 /// Makes a module out of a filter: the whole of its `main.rs`.
 ///
 /// `plugin!(Filter)` is told of requests. `plugin!(Filter, wait, response, log)` holds the bodies of
-/// requests that wait for a call, and is told of responses and of the ends of exchanges too; each
+/// requests that wait for a call (or reads them), and is told of responses and of the ends of exchanges too; each
 /// costs a call at every exchange. A filter that waits has to say `wait`. One that looks at bodies
 /// as they pass by says `wait` for those of requests, and `bodies`.
 #[macro_export]
@@ -71,7 +71,7 @@ macro_rules! plugin_phase {
 
             #[unsafe(no_mangle)]
             extern "C" fn proxy_on_request_trailers(stream: u32, _: usize) -> u32 {
-                $crate::proxy::on_more(stream)
+                $crate::proxy::on_request_trailers(stream)
             }
         }
     };

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::config::{self, Environment, Invalid};
 use crate::driver::{Instance, Run, Step};
 use crate::effects::Effects;
-use crate::filter::{Answer, Background, Birth, Plugin, Ticket};
+use crate::filter::{Answer, Background, Birth, Plugin, Ticket, WholeBody};
 use crate::hash::Spread;
 use crate::view::{Body, Exchange, Host, Map as Side, Request, Response};
 
@@ -43,6 +43,15 @@ pub trait Runner {
 
     /// A request is held, and there may be news.
     fn on_news(&mut self, stream: u32, request: &mut Request<'_>, effects: &mut Effects) -> Step;
+
+    /// The body of a request has come that is read.
+    fn on_whole_body(
+        &mut self,
+        stream: u32,
+        body: WholeBody<'_>,
+        request: &mut Request<'_>,
+        effects: &mut Effects,
+    ) -> Step;
 
     /// A request would be held, and there are too many.
     fn too_many_held(
@@ -85,7 +94,7 @@ pub trait Runner {
 /// What a filter is told of beyond the heads of requests: what its module says in `plugin!`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Phases {
-    /// Its requests wait for calls or news.
+    /// Its requests wait for calls or news, or it reads their bodies.
     pub waits: bool,
     /// It is told of responses.
     pub has_response: bool,
@@ -206,7 +215,7 @@ struct Single<P: Plugin> {
 impl<P: Plugin> Single<P> {
     /// Keeps the exchange as long as there is more to come.
     fn keep(&mut self, stream: u32, run: Run<P>, step: Step) -> Step {
-        if self.phases.has_more() || matches!(step, Step::Wait(_) | Step::Hold) {
+        if self.phases.has_more() || matches!(step, Step::Wait(_) | Step::Hold | Step::Read(_)) {
             self.runs.insert(stream, run);
         }
         step
@@ -248,6 +257,18 @@ impl<P: Plugin> Runner for Single<P> {
     fn on_news(&mut self, stream: u32, request: &mut Request<'_>, effects: &mut Effects) -> Step {
         let mut run = self.runs.remove(&stream).unwrap_or_default();
         let step = self.instance.on_news(&mut run, request, effects);
+        self.keep(stream, run, step)
+    }
+
+    fn on_whole_body(
+        &mut self,
+        stream: u32,
+        body: WholeBody<'_>,
+        request: &mut Request<'_>,
+        effects: &mut Effects,
+    ) -> Step {
+        let mut run = self.runs.remove(&stream).unwrap_or_default();
+        let step = self.instance.on_whole_body(&mut run, body, request, effects);
         self.keep(stream, run, step)
     }
 

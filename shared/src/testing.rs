@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::config::{Environment, Invalid};
 use crate::driver::{Instance, Run, Step};
 use crate::effects::Effects;
-use crate::filter::{Answer, Background, Birth, Call, Plugin};
+use crate::filter::{Answer, Background, Birth, Call, Plugin, WholeBody};
 use crate::headers::Headers;
 use crate::reply::Reply;
 use crate::store::{Store, Version, WriteFailure};
@@ -200,11 +200,12 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// In one line: `continue`, `wait GET cluster/path`, or status and details, and the effects.
+    /// In one line: `continue`, `read 10`, `wait GET cluster/path`, or status and details, and the effects.
     pub fn line(&self) -> String {
         let step = match &self.step {
             Step::Continue => "continue".to_owned(),
             Step::Hold => "hold".to_owned(),
+            Step::Read(most) => format!("read {most}"),
             Step::Wait(call) => format!("wait {} {}{}", call.method, call.cluster, call.path),
             Step::Reply(reply) => format!("{} {}", reply.status, reply.details),
         };
@@ -264,6 +265,15 @@ impl<P: Plugin> Bench<P> {
         let (mut run, mut effects) = (Run::default(), Effects::default());
         let step = self.instance.on_request(&mut run, &request, &mut effects);
         (run, Outcome { step, effects })
+    }
+
+    /// Hands over the body of a request that is read, and whose exchange is `run`. Its head is gone.
+    pub fn body(&mut self, run: &mut Run<P>, body: WholeBody<'_>) -> Outcome {
+        self.proxy.set_request::<&str, &str>(&[]);
+        let request = Request::new(&self.proxy);
+        let mut effects = Effects::default();
+        let step = self.instance.on_whole_body(run, body, &request, &mut effects);
+        Outcome { step, effects }
     }
 
     /// Answers a request whose exchange is `run`: what is done to the response.

@@ -1,10 +1,11 @@
 //! `health-shortcut` as it is built: what it asks of the proxy, and a proxy that does not answer.
 
-use tests::host::{Action, Answer, Corruption, Host, Shared, When};
+use tests::host::{Action, Answer, Corruption, Headers, Host, Shared, When};
 
 const CONFIG: &str = r#"{
     "endpoints": [{"path": "/livez", "report": "liveness"}, {"path": "/healthz", "report": "dependencies"}],
-    "dependencies": [{"name": "database", "cluster": "database", "interval": "1s"}]
+    "dependencies": [{"name": "database", "cluster": "database", "interval": "1s"}],
+    "grpc": {"cluster": "grpc-health", "services": [{"name": "", "report": "liveness"}]}
 }"#;
 /// Every host call that the filter makes.
 const CALLS: [&str; 14] = [
@@ -43,9 +44,24 @@ fn status(host: &mut Host, path: &str) -> Option<u32> {
     host.request(&get(path)).unwrap().local_reply.map(|reply| reply.status)
 }
 
+const BRIDGED: &str = "application/x-grpc-health";
+/// A check of the server as a whole.
+const EMPTY: &[u8] = b"\0\0\0\0\0";
+
+fn check(kind: &str) -> [(&'static str, &str); 5] {
+    let path = "/grpc.health.v1.Health/Check";
+    [
+        (":method", "POST"),
+        (":path", path),
+        (":authority", "shop"),
+        (":scheme", "http"),
+        ("content-type", kind),
+    ]
+}
+
 /// The host calls of one request, once the first has defined what is defined once.
 #[track_caller]
-fn check(path: &str, calls: &[(&str, u64)]) {
+fn check_calls(path: &str, calls: &[(&str, u64)]) {
     let mut host = start();
     host.request(&get(path)).unwrap();
     host.reset();
@@ -57,13 +73,13 @@ fn check(path: &str, calls: &[(&str, u64)]) {
 #[test]
 fn a_request_that_is_no_probe_costs_one_host_call() {
     for path in ["/", "/healthz/", "/orders/1?page=2"] {
-        check(path, &[("proxy_get_header_map_value", 1)]);
+        check_calls(path, &[("proxy_get_header_map_value", 1)]);
     }
 }
 
 #[test]
 fn a_probe_costs_nine_host_calls() {
-    check(
+    check_calls(
         "/healthz",
         &[
             ("proxy_get_current_time_nanoseconds", 1),
@@ -144,6 +160,11 @@ fn live(fault: impl Fn(&mut Host)) {
         let outcome = host.request(&get(path)).unwrap();
         host.finish(outcome.stream).unwrap();
     }
+    let outcome = host.open(&check(BRIDGED), false).unwrap();
+    let stream = outcome.stream;
+    host.request_body(stream, &EMPTY[..2], false).unwrap();
+    host.request_body(stream, &EMPTY[2..], true).unwrap();
+    host.finish(stream).unwrap();
     host.heal();
     assert_eq!(status(&mut host, "/livez"), Some(200));
 }
@@ -207,4 +228,42 @@ fn whatever_is_in_the_slot_is_no_trap_and_no_health() {
         shared.set(&slot, &whole[..end]);
         assert_eq!(status(&mut host, "/healthz"), Some(503), "{end}");
     }
+}
+
+#[test]
+fn a_check_is_read_and_answered_once() {
+    let mut host = start();
+    let stream = host.open(&check(BRIDGED), false).unwrap().stream;
+    assert_eq!(host.request_body(stream, &EMPTY[..2], false).unwrap().local_reply, None);
+    let reply = host.request_body(stream, &EMPTY[2..], true).unwrap().local_reply.unwrap();
+    assert_eq!((reply.status, &*reply.body), (200, &b"\0\0\0\0\x02\x08\x01"[..]));
+    // Trailers end a body, too.
+    let stream = host.open(&check(BRIDGED), false).unwrap().stream;
+    host.request_body(stream, EMPTY, false).unwrap();
+    let reply = host.request_trailers(stream, Headers::new::<&str, &str>(&[])).unwrap().local_reply;
+    assert_eq!(reply.unwrap().status, 200);
+}
+
+#[test]
+fn no_more_of_a_body_is_read_than_a_check_can_have() {
+    let mut host = start();
+    let stream = host.open(&check(BRIDGED), false).unwrap().stream;
+    host.reset();
+    for _ in 0..8 {
+        assert_eq!(host.request_body(stream, &[0; 128], false).unwrap().local_reply, None);
+    }
+    let outcome = host.request_body(stream, &[0; 1 << 20], false).unwrap();
+    assert_eq!((outcome.action, outcome.local_reply.unwrap().status), (Action::Pause, 200));
+    assert_eq!(host.calls()["proxy_get_buffer_bytes"], 8, "the long part is not even read");
+    host.request_body(stream, &[0; 128], true).unwrap();
+    assert_eq!(host.calls()["proxy_send_local_response"], 1);
+}
+
+#[test]
+fn a_body_that_is_no_checks_costs_no_host_call() {
+    let mut host = start();
+    let stream = host.open(&[(":method", "POST"), (":path", "/orders")], false).unwrap().stream;
+    host.reset();
+    host.request_body(stream, &[0; 1 << 16], true).unwrap();
+    assert_eq!(host.calls().len(), 0, "{:?}", host.calls());
 }

@@ -81,7 +81,7 @@ fn a_request_costs_these_host_calls() {
     let expected = [
         ("proxy_get_current_time_nanoseconds", 1),
         ("proxy_get_header_map_pairs", 1),
-        ("proxy_get_property", 2), // metadata twice
+        ("proxy_get_property", 3), // metadata twice, and whether it is a probe
         ("proxy_get_shared_data", 1),
         ("proxy_increment_metric", 1),
         ("proxy_replace_header_map_value", 2),

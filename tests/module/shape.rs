@@ -45,7 +45,15 @@ const END: &str = "wasi_snapshot_preview1.proc_exit";
 /// The modules that are told of more than heads of requests, and the callbacks that each has for it.
 const FURTHER: [(&[&str], &[&str]); 4] = [
     (
-        &["jwt-auth", "oauth2-login", "rate-limit", "telemetry", "token-introspection", BUNDLE],
+        &[
+            "health-shortcut",
+            "jwt-auth",
+            "oauth2-login",
+            "rate-limit",
+            "telemetry",
+            "token-introspection",
+            BUNDLE,
+        ],
         &["proxy_on_request_body", "proxy_on_request_trailers"],
     ),
     (

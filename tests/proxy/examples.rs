@@ -119,6 +119,23 @@ fn the_bootstrap_of_health_shortcut_runs() {
 }
 
 #[test]
+fn the_bootstrap_of_health_checks_of_grpc_runs() {
+    let upstream = Upstream::start();
+    let envoy = start("grpc-health", &upstream);
+    let ready = || Request::get("/readyz").send(envoy.address()).status == 200;
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while !ready() {
+        assert!(std::time::Instant::now() < deadline);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let services = ["", "users.v1.Users", "orders.v1.Orders"];
+    let answers = crate::health_shortcut::grpc::ask(&envoy, "check", &services);
+    assert_eq!(answers, ["SERVING", "SERVING", "NOT_FOUND"]);
+    let asked = upstream.received().into_iter().map(|request| request.target);
+    assert!(asked.clone().all(|target| target == "/livez"), "{:?}", asked.collect::<Vec<_>>());
+}
+
+#[test]
 fn the_bootstrap_of_trace_context_runs() {
     let upstream = Upstream::start();
     let envoy = start("trace-context", &upstream);

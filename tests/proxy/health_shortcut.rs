@@ -1,10 +1,12 @@
 //! `health-shortcut` in the real Envoy.
 
+pub(crate) mod grpc;
+
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tests::client::{Request, Response};
+use tests::client::{Connection, Request, Response};
 use tests::envoy::{Envoy, Setup};
 use tests::upstream::{Answer, Upstream};
 

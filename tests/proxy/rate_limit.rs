@@ -143,6 +143,33 @@ fn probes_are_not_charged_wherever_the_filter_stands() {
     }
 }
 
+/// A probe that goes on to the upstream is charged neither by what it asks nor by whom it comes from.
+#[test]
+fn probes_that_the_upstream_answers_are_not_charged() {
+    let endpoints = json!([{"path": "/livez", "report": "liveness"}]);
+    let probes = json!({"endpoints": endpoints, "answer": "upstream"});
+    let limited = || limit(for_good(2), json!({}));
+    let behind = || Setup::new().filter("health-shortcut", probes.clone());
+    let apart = behind().alone("rate-limit", &limited());
+    for setup in [behind().filter("rate-limit", limited()), apart] {
+        let upstream = Upstream::start();
+        let envoy = setup.upstream(&upstream).start();
+        assert!((0..20).all(|_| get(&envoy, "/livez").status == 200));
+        let statuses: Vec<_> = (0..3).map(|_| get(&envoy, "/").status).collect();
+        assert_eq!(statuses, [200, 200, 429]);
+        // Even now, and only what is a probe.
+        assert_eq!([get(&envoy, "/livez").status, get(&envoy, "/livez/").status], [200, 429]);
+        let post = Request::new("POST", "/livez").send(envoy.address());
+        assert_eq!((post.status, upstream.count()), (429, 23));
+    }
+    // In front, nobody has told it yet.
+    let upstream = Upstream::start();
+    let before = Setup::new().filter("rate-limit", limited()).filter("health-shortcut", probes);
+    let envoy = before.upstream(&upstream).start();
+    let statuses: Vec<_> = (0..3).map(|_| get(&envoy, "/livez").status).collect();
+    assert_eq!(statuses, [200, 200, 429]);
+}
+
 /// Three failures by address, in front of an authenticator.
 fn failures() -> Value {
     limit(for_good(3), json!({"on": "unauthenticated", "key": ["client_address"]}))

@@ -1,5 +1,6 @@
 //! `trace-context` in the real Envoy: each of its rules.
 
+mod beside;
 mod collector;
 mod differential;
 mod w3c;

@@ -20,7 +20,7 @@ pub const FILTERS: &[Kind] = &[
     Kind::of::<AccessPolicy>(Phases::REQUEST),
     Kind::of::<ApiKeyAuth>(Phases::REQUEST),
     Kind::of::<BasicAuth>(Phases::REQUEST),
-    Kind::of::<HealthShortcut>(Phases::REQUEST),
+    Kind::of::<HealthShortcut>(Phases::REQUEST.wait()),
     Kind::of::<JwtAuth>(Phases::REQUEST.wait()),
     Kind::of::<OAuth2Login>(Phases::REQUEST.wait().response()),
     Kind::of::<Telemetry>(Phases::REQUEST.wait().response().log().bodies()),

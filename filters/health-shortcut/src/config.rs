@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 use shared::config::{Invalid, NonEmpty, Period};
 
 use crate::report::Kind;
+use crate::services::{RawGrpc, Services};
 
 /// How many endpoints, and how many dependencies, there may be.
 const MOST: usize = 64;
@@ -29,6 +30,8 @@ pub struct Config {
     dependencies: Vec<RawDependency>,
     /// How it is known that the proxy drains; default not at all.
     draining: Option<Draining>,
+    /// What gRPC's health checks are answered; default: they are requests as any other.
+    grpc: Option<RawGrpc>,
 }
 
 /// Where the proxy says that it drains.
@@ -43,7 +46,7 @@ struct Draining {
 }
 
 /// What reports call the proxy itself.
-const PROXY: &str = "proxy";
+pub(crate) const PROXY: &str = "proxy";
 /// Envoy's administration answers 200 there while it serves, and 503 while it starts, and from
 /// `/healthcheck/fail` on.
 const READY: &str = "/ready";
@@ -129,6 +132,8 @@ pub(crate) struct Checked {
     pub(crate) endpoints: Vec<Endpoint>,
     /// What is pinged, by name: no name twice.
     pub(crate) dependencies: Vec<Dependency>,
+    /// What gRPC's health checks are answered.
+    pub(crate) grpc: Option<Services>,
 }
 
 /// A dependency, and how it is pinged.
@@ -164,6 +169,10 @@ impl Config {
         let dependencies: Result<Vec<_>, _> =
             self.dependencies.into_iter().enumerate().map(check).collect();
         let mut dependencies = dependencies?;
+        let names: Vec<_> = names_of(&dependencies).collect();
+        let drains = self.draining.is_some();
+        let grpc = self.grpc.map(|grpc| grpc.check(&names, drains));
+        let grpc = grpc.transpose().map_err(|error| error.within("grpc"))?;
         if let Some(draining) = self.draining {
             if let Some(index) = names_of(&dependencies).position(|name| name == PROXY) {
                 let message = format!("`{PROXY}` is the proxy itself where there is `draining`");
@@ -172,7 +181,7 @@ impl Config {
             dependencies.push(draining.check()?);
         }
         dependencies.sort_by(|one, other| one.name.cmp(&other.name));
-        Ok(Checked { version: self.version.map(|text| text.0), endpoints, dependencies })
+        Ok(Checked { version: self.version.map(|text| text.0), endpoints, dependencies, grpc })
     }
 }
 
@@ -213,7 +222,7 @@ fn names_of(dependencies: &[Dependency]) -> impl Iterator<Item = &str> {
 }
 
 /// Refuses a list that is too long, and a key that two of its elements have.
-fn check_list(keys: &[&str], list: &str, field: &str) -> Result<(), Invalid> {
+pub(crate) fn check_list(keys: &[&str], list: &str, field: &str) -> Result<(), Invalid> {
     if keys.len() > MOST {
         return Err(Invalid::at(list, format!("more than {MOST}")));
     }
@@ -231,7 +240,7 @@ fn check_list(keys: &[&str], list: &str, field: &str) -> Result<(), Invalid> {
 
 /// A text of one line, not empty.
 #[derive(Clone, Debug)]
-struct Text(String);
+pub(crate) struct Text(pub(crate) String);
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

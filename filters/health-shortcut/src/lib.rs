@@ -20,6 +20,9 @@
 //!     filter of ours behind this one refuses or holds it, whatever it lacks; none logs or counts it.
 //! 11. `draining` asks the proxy's own administration whether it serves: the dependency `proxy`, which
 //!     readiness requires. From `/healthcheck/fail` on, as `gatehouse drain` says it, the answer is no.
+//! 12. With `grpc`, a `Check` of `grpc.health.v1.Health` is answered too, by the same state (`grpc.rs`): on a
+//!     listener of the proxy's own, since Envoy lets no filter send a message in answer to a request of
+//!     gRPC. On its way there it is a probe as any other. One that is on its way elsewhere is none.
 //!
 //! A report names the dependencies to whoever may send the request: keep the paths from the
 //! outside, or offer only `liveness` there.
@@ -29,8 +32,10 @@
 mod accept;
 mod config;
 mod dependencies;
+mod grpc;
 mod report;
 mod results;
+mod services;
 #[cfg(test)]
 mod tests;
 
@@ -40,20 +45,24 @@ use std::time::Duration;
 use shared::config::{Invalid, Layers, Mode, Scope};
 use shared::driver::PROBE;
 use shared::effects::Effects;
-use shared::filter::{Answer, Background, Birth, Filter, Flow, Plugin};
+use shared::filter::{Answer, Background, Birth, Filter, Flow, Plugin, WholeBody};
+use shared::headers::Sole;
 use shared::reply::{Refusal, Reply};
 use shared::view::Request;
 
 use config::Endpoint;
 pub use config::{Config, Settings};
 use dependencies::Dependencies;
+use grpc::{Method, Verdict};
 use report::{Format, Health, Kind};
+use services::Services;
 
 /// The plugin: what it answers, and the dependencies that it watches.
 pub struct HealthShortcut {
     endpoints: Vec<Endpoint>,
     version: Option<String>,
     dependencies: Dependencies,
+    grpc: Option<Services>,
 }
 
 impl Plugin for HealthShortcut {
@@ -69,11 +78,12 @@ impl Plugin for HealthShortcut {
             endpoints: parts.endpoints,
             version: parts.version,
             dependencies: Dependencies::new(parts.dependencies, &birth.slots(Self::NAME), birth),
+            grpc: parts.grpc,
         })
     }
 
     fn concerns(&self, request: &Request<'_>) -> bool {
-        self.kind(request).is_some()
+        self.kind(request).is_some() || self.rpc(request).is_some()
     }
 
     fn tick(&self) -> Option<Duration> {
@@ -108,7 +118,9 @@ impl Filter for Probe {
         request: &Request<'_>,
         effects: &mut Effects,
     ) -> Flow {
-        let Some(kind) = plugin.kind(request) else { return Flow::Continue };
+        let Some(kind) = plugin.kind(request) else {
+            return plugin.on_rpc(scope, request, effects);
+        };
         if !matches!(request.method(), b"GET" | b"HEAD") {
             if scope.settings.answer == config::Answer::Upstream {
                 // No probe, and so for the filters behind to judge.
@@ -132,6 +144,18 @@ impl Filter for Probe {
         effects.count_by(event(scope.mode, reply.status), "report", kind.name());
         if scope.mode == Mode::Shadow { Flow::Continue } else { Flow::Answer(reply) }
     }
+
+    fn on_whole_body(
+        &mut self,
+        plugin: &mut HealthShortcut,
+        scope: &Scope<Settings>,
+        body: WholeBody<'_>,
+        request: &Request<'_>,
+        effects: &mut Effects,
+    ) -> Flow {
+        let verdict = plugin.check(body, request);
+        say(verdict, verdict.bridged(), scope.mode, effects)
+    }
 }
 
 impl HealthShortcut {
@@ -145,6 +169,61 @@ impl HealthShortcut {
         self.endpoints.iter().find(is_it).map(|endpoint| endpoint.report)
     }
 
+    /// The method of gRPC's health service that a request calls.
+    fn rpc(&self, request: &Request<'_>) -> Option<(&Services, Method)> {
+        let services = self.grpc.as_ref()?;
+        Some((services, grpc::method(request.path()?)?))
+    }
+
+    fn on_rpc(
+        &self,
+        scope: &Scope<Settings>,
+        request: &Request<'_>,
+        effects: &mut Effects,
+    ) -> Flow {
+        let Some((services, method)) = self.rpc(request) else { return Flow::Continue };
+        if request.method() != b"POST" {
+            return Flow::Continue;
+        }
+        let is_upstreams = scope.settings.answer == config::Answer::Upstream;
+        match method {
+            Method::Check if request.is_grpc() => {
+                if is_upstreams {
+                    effects.count_by("passed", "report", GRPC);
+                } else if !leads_to(&services.cluster, request) {
+                    // Whoever else would answer it does so to those alone that it answers anyway.
+                    effects.count("grpc_elsewhere");
+                    return Flow::Continue;
+                }
+                if scope.mode == Mode::Enforce {
+                    effects.set_state(Rc::from(PROBE), Rc::from(GRPC.as_bytes()));
+                }
+                Flow::Continue
+            }
+            _ if is_upstreams => Flow::Continue,
+            Method::Check if is_bridged(request) => Flow::Read(grpc::LONGEST),
+            Method::Other if request.is_grpc() => {
+                let verdict = Verdict::NotOffered;
+                say(verdict, verdict.refusal(), scope.mode, effects)
+            }
+            _ => Flow::Continue,
+        }
+    }
+
+    /// What a check is answered.
+    fn check(&self, body: WholeBody<'_>, request: &Request<'_>) -> Verdict {
+        let Some(services) = &self.grpc else { return Verdict::UnknownService };
+        let name = match grpc::service(body) {
+            Ok(name) => name,
+            Err(verdict) => return verdict,
+        };
+        let Some(needs) = services.needs(&name) else { return Verdict::UnknownService };
+        let results = self.dependencies.results(request.store());
+        let is_needed = |dependency: &config::Dependency| needs.has(dependency);
+        let status = self.dependencies.status(&results, request.now(), is_needed);
+        if status.iter().all(|(_, ok)| *ok) { Verdict::Serving } else { Verdict::NotServing }
+    }
+
     fn health(&self, kind: Kind, request: &Request<'_>) -> Health<'_> {
         let now = request.now();
         let results = self.dependencies.results(request.store());
@@ -154,6 +233,26 @@ impl HealthShortcut {
             status: self.dependencies.status(&results, now, |dependency| kind.lists(dependency)),
         }
     }
+}
+
+/// What the mark of a probe says of one of gRPC: the service that it asks for is not known yet.
+const GRPC: &str = "grpc";
+
+/// Whether the route takes the request to a cluster.
+fn leads_to(cluster: &str, request: &Request<'_>) -> bool {
+    request.property(&["xds", "cluster_name"]).is_some_and(|name| name == cluster.as_bytes())
+}
+
+/// Whether the bridge has made the request of one of gRPC.
+fn is_bridged(request: &Request<'_>) -> bool {
+    matches!(request.sole("content-type"), Sole::Once(kind) if grpc::is_bridged(kind))
+}
+
+fn say(verdict: Verdict, reply: Reply, mode: Mode, effects: &mut Effects) -> Flow {
+    let is_shadow = mode == Mode::Shadow;
+    let event = if is_shadow { "shadow_grpc_answered" } else { "grpc_answered" };
+    effects.count_by(event, "result", verdict.name());
+    if is_shadow { Flow::Continue } else { Flow::Answer(reply) }
 }
 
 fn reply(kind: Kind, health: &Health<'_>, request: &Request<'_>) -> Reply {

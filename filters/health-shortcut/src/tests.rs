@@ -1,5 +1,6 @@
 //! The rules of the filter, one test each.
 
+mod checks;
 mod configuration;
 mod passing;
 mod pings;

@@ -17,8 +17,9 @@
 //! 8. `counted: global` limits are counted by a rate-limit service for the whole fleet. What is counted
 //!    here is checked and charged first: what is refused here is charged nowhere else, and what the
 //!    service refuses is given back here. `service/question` says more.
-//! 9. Whoever may choose a key chooses among quotas: a header or a path as a key alone limits nobody
-//!    who means it.
+//! 9. A health probe that `health-shortcut` in front lets go on is charged to no limit.
+//! 10. Whoever may choose a key chooses among quotas: a header or a path as a key alone limits nobody
+//!     who means it.
 
 #![forbid(unsafe_code)]
 
@@ -41,6 +42,7 @@ mod table;
 mod tests;
 
 use shared::config::{Invalid, Layers, Mode, Scope};
+use shared::driver::goes_on_as_probe;
 use shared::effects::Effects;
 use shared::filter::{Answer, Birth, Filter, Flow, Plugin};
 use shared::reply::Refusal;
@@ -91,6 +93,9 @@ impl Filter for Exchange {
         effects: &mut Effects,
     ) -> Flow {
         let limits = &scope.settings.limits;
+        if !limits.is_empty() && goes_on_as_probe(request) {
+            return Flow::Continue;
+        }
         let service = plugin.service.as_ref();
         let mut verdict = decide(limits, &plugin.ledger, service, request, effects);
         self.if_unauthenticated = std::mem::take(&mut verdict.if_unauthenticated);

@@ -11,7 +11,7 @@ use health_shortcut::HealthShortcut;
 use jwt_auth::JwtAuth;
 use serde_json::{Value, json};
 use shared::driver::{Run, Step};
-use shared::filter::{Answer, CallFailure, Plugin};
+use shared::filter::{Answer, CallFailure, Plugin, WholeBody};
 use shared::headers::Headers;
 use shared::testing::Bench;
 
@@ -105,6 +105,7 @@ pub fn health_shortcut(bytes: &[u8]) {
             {"path": "/readyz", "report": "readiness"},
         ],
         "dependencies": [{"name": "db", "cluster": "db", "path": "/a"}],
+        "grpc": {"cluster": "grpc-health", "services": [{"name": "", "dependencies": ["db"]}]},
     });
     play::<HealthShortcut>(&config, bytes);
 }
@@ -126,7 +127,7 @@ const NAMES: [&str; 14] = [
     "x-forwarded-for",
     "te",
 ];
-const VALUES: [&str; 24] = [
+const VALUES: [&str; 26] = [
     "GET",
     "POST",
     "/",
@@ -145,6 +146,8 @@ const VALUES: [&str; 24] = [
     "application/json",
     "application/xml",
     "application/grpc",
+    "application/x-grpc-health",
+    "/grpc.health.v1.Health/Check",
     "https",
     "..",
     "%2f",
@@ -226,10 +229,15 @@ impl<P: Plugin> Stage<P> {
             };
             headers.push((name, value(input)?));
         }
-        let (run, mut outcome) = self.bench.begin(&headers);
+        let (mut run, mut outcome) = self.bench.begin(&headers);
         self.calls.extend(outcome.effects.take_calls().into_iter().map(|(ticket, _)| ticket.id));
         if matches!(outcome.step, Step::Hold) && self.held.len() < 64 {
             self.held.push(run);
+        } else if let Step::Read(most) = outcome.step {
+            let bytes = piece(input)?;
+            let is_whole = bytes.len() <= most;
+            let body = if is_whole { WholeBody::Bytes(&bytes) } else { WholeBody::TooLong };
+            return Ok(self.bench.body(&mut run, body).step == Step::Continue);
         }
         Ok(outcome.step == Step::Continue)
     }

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use crate::bundle::{Choice, configure};
 use crate::config::{Environment, Invalid, Layers, Scope};
+use crate::driver::Step;
 use crate::effects::Effects;
-use crate::filter::{Answer, Background, Birth, Call, Filter, Flow, Plugin, Ticket};
+use crate::filter::{Answer, Background, Birth, Call, Filter, Flow, Plugin, Ticket, WholeBody};
 use crate::reply::{Refusal, Reply};
 use crate::runner::{Kind, Phases};
 use crate::testing::{Proxy, Stack, Sum};
@@ -28,7 +29,7 @@ struct Config {
 
 #[derive(Deserialize)]
 struct Settings {
-    /// `continue`, `refuse`, `answer`, `wait` or `hold`.
+    /// `continue`, `refuse`, `answer`, `wait`, `hold` or `read`.
     #[serde(default = "go_on")]
     does: String,
     /// What it copies into its own header: a header, or state.
@@ -109,6 +110,7 @@ impl<const N: usize> Filter for Play<N> {
             }),
             "wait" => Flow::Wait(Call::get("c", "h", "/", Duration::from_secs(1))),
             "hold" => Flow::Hold,
+            "read" => Flow::Read(10),
             _ => Flow::Continue,
         }
     }
@@ -134,6 +136,21 @@ impl<const N: usize> Filter for Play<N> {
         _: &mut Effects,
     ) -> Flow {
         Flow::Continue
+    }
+
+    fn on_whole_body(
+        &mut self,
+        _: &mut Toy<N>,
+        _: &Scope<Settings>,
+        body: WholeBody<'_>,
+        _: &Request<'_>,
+        effects: &mut Effects,
+    ) -> Flow {
+        effects.count("bodies");
+        match body {
+            WholeBody::Bytes(_) => Flow::Continue,
+            _ => Flow::Refuse(Refusal::forbidden("body")),
+        }
     }
 
     fn on_response(&mut self, _: &mut Toy<N>, response: &Response<'_>, effects: &mut Effects) {
@@ -260,6 +277,33 @@ fn a_request_goes_on_where_it_waited() {
     assert_eq!(stack.send(&REQUEST).verdict, "hold");
     let sum = stack.news();
     assert_eq!((sum.verdict.as_str(), header(&sum, "x-c")), ("continue", Some("seen")));
+}
+
+#[test]
+fn the_foremost_that_wants_it_reads_the_body() {
+    for (bc, reader) in
+        [(["read", "continue"], "b"), (["read", "read"], "b"), (["wait", "read"], "c")]
+    {
+        for (body, goes_on) in [(WholeBody::Bytes(b"x"), true), (WholeBody::TooLong, false)] {
+            let [b, c] = bc;
+            let mut stack =
+                chain(&json!({"chain": [{"a": {}}, {"b": {"does": b}}, {"c": {"does": c}}]}));
+            let sum = stack.send(&REQUEST);
+            let sum = if b == "wait" { stack.answer(&OK) } else { sum };
+            assert_eq!((sum.verdict.as_str(), header(&sum, "x-c")), ("continue", Some("was here")));
+            let (step, counts) = stack.body(body).unwrap();
+            assert_eq!(step == Step::Continue, goes_on);
+            assert_eq!(counts[0], format!("gatehouse.{reader}.bodies"));
+            let (step, _) = stack.body(body).unwrap();
+            assert!(matches!(step, Step::Reply(_)), "there is one body");
+        }
+    }
+}
+
+#[test]
+fn who_refuses_behind_a_reader_has_the_last_word() {
+    let mut stack = chain(&json!({"chain": [{"a": {"does": "read"}}, {"b": {"does": "refuse"}}]}));
+    assert_eq!(stack.send(&REQUEST).verdict, "403 gatehouse.b.no");
 }
 
 #[test]

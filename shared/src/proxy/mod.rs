@@ -12,6 +12,7 @@ mod host;
 pub mod imports;
 mod logger;
 mod memory;
+mod reading;
 mod root;
 mod vm;
 
@@ -63,6 +64,12 @@ pub fn on_response(stream: u32) -> u32 {
 /// A part of a request's body has come. Filters look at it, and it is held as [`on_more`] says.
 pub fn on_request_body(stream: u32, len: usize, is_last: bool) -> u32 {
     vm::with((), |vm| vm.body(stream, Map::Request, len, is_last));
+    on_more(stream)
+}
+
+/// The trailers of a request have come: its body has ended.
+pub fn on_request_trailers(stream: u32) -> u32 {
+    vm::with((), |vm| vm.trailers(stream));
     on_more(stream)
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::host::{self, Live, NotApplied, apply, note};
 use super::imports::{self, BufferType, HostError, MapType};
+use super::reading::Reading;
 use super::vm::{Caller, Calls};
 use super::{Action, Module};
 use crate::config::Environment;
@@ -59,6 +60,8 @@ struct Stream {
     held: bool,
     /// Whether it was answered in the upstream's place.
     answered: bool,
+    /// The body of its request, where that is read.
+    reading: Option<Reading>,
     /// What is done when the request goes on, or is refused.
     effects: Effects,
     /// Headers for the response, set before there was one.
@@ -129,7 +132,7 @@ impl Root {
         let action = act(stream, &mut **runner, &mut state, step, &mut request, calls, room);
         let (started, held) = (state.effects.take_calls(), state.held);
         let has_more = runner.phases().has_more() || !state.response.is_empty();
-        if has_more || action == Action::Pause {
+        if has_more || state.reading.is_some() || action == Action::Pause {
             self.streams.insert(stream, state);
         }
         if held {
@@ -163,8 +166,43 @@ impl Root {
     /// A part of a body passes by.
     pub(super) fn body(&mut self, stream: u32, map: Map, len: usize, is_last: bool) {
         let Some(runner) = &mut self.runner else { return };
+        let part = Body::new(&Live, map, len, is_last);
         if runner.phases().has_bodies {
-            runner.on_body(stream, map, &Body::new(&Live, map, len, is_last));
+            runner.on_body(stream, map, &part);
+        }
+        if map == Map::Request {
+            self.read(stream, |reading| reading.add(&part));
+        }
+    }
+
+    /// The trailers of its request have come.
+    pub(super) fn trailers(&mut self, stream: u32) {
+        self.read(stream, Reading::end);
+    }
+
+    /// More has come of a body that is read, if it is one.
+    fn read(&mut self, stream: u32, add: impl FnOnce(&mut Reading)) {
+        let Some(runner) = &mut self.runner else { return };
+        let Some(state) = self.streams.get_mut(&stream) else { return };
+        let Some(mut reading) = state.reading.take() else { return };
+        add(&mut reading);
+        let Some(body) = reading.whole() else {
+            state.reading = Some(reading);
+            return;
+        };
+        let mut request = runner.view(&Live);
+        let step = match runner.on_whole_body(stream, body, &mut request, &mut state.effects) {
+            // The head has gone on: there is nothing left to hold.
+            Step::Wait(_) | Step::Hold | Step::Read(_) => {
+                runner.host_failure(&mut request, &mut state.effects)
+            }
+            step => step,
+        };
+        let effects = state.effects.take();
+        effects.iter().for_each(note);
+        if let Step::Reply(reply) = step {
+            state.answered = true;
+            send(runner.name(), &reply, &effects);
         }
     }
 
@@ -381,12 +419,17 @@ fn act(
                     runner.on_answer(stream, &answer, request, &mut state.effects)
                 }
             },
-            Step::Continue => {
+            Step::Continue | Step::Read(_) => {
                 let effects = state.effects.take();
                 let applied = apply(&effects, Map::Request);
                 state.response.extend(effects.into_iter().filter(Effect::is_for_response));
                 match applied {
-                    Ok(()) => return Action::Continue,
+                    Ok(()) => {
+                        if let Step::Read(most) = step {
+                            state.reading = Some(Reading::new(most));
+                        }
+                        return Action::Continue;
+                    }
                     Err(NotApplied) => runner.host_failure(request, &mut state.effects),
                 }
             }

@@ -138,6 +138,13 @@ impl Vm {
         }
     }
 
+    /// The trailers of a request have come.
+    pub(super) fn trailers(&mut self, stream: u32) {
+        if let Some(root) = self.root_of(stream) {
+            root.trailers(stream);
+        }
+    }
+
     /// An exchange is logged.
     pub(super) fn log(&mut self, stream: u32) {
         if let Some(root) = self.root_of(stream) {

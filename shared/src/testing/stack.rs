@@ -6,10 +6,10 @@ use super::Proxy;
 use crate::config::Invalid;
 use crate::driver::Step;
 use crate::effects::{Effect, Effects};
-use crate::filter::{Answer, Background, Birth, Call, Ticket};
+use crate::filter::{Answer, Background, Birth, Call, Ticket, WholeBody};
 use crate::runner::Runner;
 use crate::store::Store;
-use crate::view::{Exchange, Response};
+use crate::view::{Exchange, Request, Response};
 
 /// Modules one behind the other, and the stand-in that they run under.
 pub struct Stack {
@@ -77,6 +77,15 @@ impl Stack {
         self.go_on(|module, request, effects| module.on_news(STREAM, request, effects))
     }
 
+    /// Hands its body to the first module, which reads it: what the proxy has to do, and what was counted.
+    pub fn body(&mut self, body: WholeBody<'_>) -> Option<(Step, Vec<String>)> {
+        let mut effects = Effects::default();
+        let mut request = Request::new(&self.proxy);
+        let module = self.modules.first_mut()?;
+        let step = module.on_whole_body(STREAM, body, &mut request, &mut effects);
+        Some((step, names(&effects)))
+    }
+
     /// Lets the response pass: the value of one of its headers in the end, and what was counted.
     pub fn respond(&mut self, header: &str) -> (Option<String>, Vec<String>) {
         let mut counts = Vec::new();
@@ -126,7 +135,7 @@ impl Stack {
 
     fn go_on(
         &mut self,
-        first: impl FnOnce(&mut dyn Runner, &mut crate::view::Request<'_>, &mut Effects) -> Step,
+        first: impl FnOnce(&mut dyn Runner, &mut Request<'_>, &mut Effects) -> Step,
     ) -> Sum {
         let mut first = Some(first);
         loop {
@@ -143,10 +152,10 @@ impl Stack {
                 Some(first) => first(&mut **module, &mut view, &mut effects),
                 None => module.on_request(STREAM, &mut view, &mut effects),
             };
-            let goes_on = step == Step::Continue;
+            let goes_on = matches!(step, Step::Continue | Step::Read(_));
             self.apply(&effects, goes_on);
             self.sum.verdict = match step {
-                Step::Continue => {
+                Step::Continue | Step::Read(_) => {
                     self.at = self.at.saturating_add(1);
                     continue;
                 }

@@ -1,13 +1,15 @@
 //! Counters and histograms, and how many there can be.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tests::client::{Connection, Request};
 use tests::envoy::{Envoy, Setup};
 use tests::modules::top;
+use tests::upstream::Upstream;
 
-use super::{get, setup, start, with_key};
+use super::{get, policy, setup, start, with_key};
 
 /// What Prometheus scrapes of ours, once a line says so; counts come within a second or two.
 #[track_caller]
@@ -31,7 +33,7 @@ fn with_labels(setup: &Setup) -> Envoy {
 
 #[test]
 fn a_scrape_shows_labels() {
-    let upstream = tests::upstream::Upstream::start();
+    let upstream = Upstream::start();
     let tiers =
         json!([{"name": "gold", "consumers": ["acme"]}, {"name": "ops", "groups": ["ops"]}]);
     let envoy = with_labels(&setup(json!({"metrics": {"tiers": tiers}})).upstream(&upstream));
@@ -83,32 +85,55 @@ fn series(envoy: &Envoy) -> usize {
 
 #[test]
 fn random_requests_add_no_series() {
-    let (envoy, _upstream) = start(json!({"metrics": {"max_series": 16}}));
+    // A thousand consumers with a key each; whoever it is, there are two tiers.
+    let consumer =
+        |n| json!({"name": format!("c{n}"), "keys": [{"id": "a", "value": format!("key-of-{n}")}]});
+    let consumers: Vec<_> = (0..1000).map(consumer).collect();
+    let gold: Vec<_> = (0..100).map(|n| format!("c{n}")).collect();
+    let upstream = Upstream::start();
+    let envoy = Setup::new()
+        .filter("api-key-auth", json!({"consumers": consumers, "verdict": "defer"}))
+        .filter(
+            "telemetry",
+            json!({"metrics": {"max_series": 16, "tiers": [{"name": "gold", "consumers": gold}]}}),
+        )
+        .filter("access-policy", policy())
+        .upstream(&upstream)
+        .start();
     let methods = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
     let mut connections: Vec<_> =
         (0..4).map(|_| Connection::open(envoy.address()).unwrap()).collect();
-    let mut seed = 7_u64;
+    let (mut seed, mut statuses) = (7_u64, BTreeMap::new());
     for round in 0..25_000 {
         let mut batch = 0;
         for connection in &mut connections {
             seed = seed
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);
-            let request = Request::bare(
-                methods[(seed >> 33) as usize % methods.len()],
-                format!("/{seed:x}/{round}").as_bytes(),
-            )
-            .header("host", format!("h{seed:x}.example"))
-            .header("x-api-key", format!("{seed:x}"))
-            .header("content-length", "0");
+            // Every fourth path is one of the policy's, every second key is somebody's.
+            let random = (seed >> 33) as usize;
+            let path = if random % 4 == 0 {
+                format!("/users/{seed:x}")
+            } else {
+                format!("/{seed:x}/{round}")
+            };
+            let known = format!("key-of-{}", random / 8 % 1000);
+            let key = if random / 4 % 2 == 0 { known } else { format!("{seed:x}") };
+            let request = Request::bare(methods[random / 8 % methods.len()], path.as_bytes())
+                .header("host", format!("h{seed:x}.example"))
+                .header("x-api-key", key)
+                .header("content-length", "0");
             connection.send_bytes(&request.bytes()).unwrap();
             batch += 1;
         }
         for connection in connections.iter_mut().take(batch) {
-            assert_eq!(connection.receive().unwrap().status, 404);
+            let status = connection.receive().unwrap().status;
+            *statuses.entry(status).or_insert(0) += 1;
         }
     }
-    scrape(&envoy, "not_found");
+    let found: Vec<_> = statuses.keys().copied().collect();
+    assert_eq!(found, [200, 401, 404, 405], "{statuses:?}");
+    assert!(scrape(&envoy, "not_found").contains("gold"));
     // Each set is one counter and one histogram, refusals are a counter: 16, `other` by six classes, and
     // `other` of refusals.
     let found = series(&envoy);

@@ -16,14 +16,14 @@ use crate::jwt_differential::python;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A collector. It ends when it is dropped.
-struct Collector {
+pub(super) struct Collector {
     process: Child,
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
     folder: TempDir,
 }
 
 impl Collector {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         Self::at(free())
     }
 
@@ -54,7 +54,7 @@ impl Collector {
         collector
     }
 
-    fn output(&self) -> String {
+    pub(super) fn output(&self) -> String {
         let mut text = String::new();
         File::open(self.folder.path().join("output")).unwrap().read_to_string(&mut text).unwrap();
         text
@@ -62,7 +62,7 @@ impl Collector {
 
     /// What it has printed, once `part` is in it so many times.
     #[track_caller]
-    fn wait_for(&self, part: &str, times: usize) -> String {
+    pub(super) fn wait_for(&self, part: &str, times: usize) -> String {
         let start = Instant::now();
         loop {
             let output = self.output();

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Envoy;
 use super::choice::{self, Form};
-use super::parts::{access_log, merge, socket, wasm_of};
+use super::parts::{access_log, merge, router, socket, wasm_of};
 use super::process::{self, Config};
 use crate::modules::BUNDLE;
 use crate::upstream::Upstream;
@@ -14,8 +14,9 @@ use crate::upstream::Upstream;
 /// What an Envoy is to be.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    filters: Vec<Value>,
-    clusters: Vec<Value>,
+    pub(super) filters: Vec<Value>,
+    pub(super) clusters: Vec<Value>,
+    pub(super) listeners: Vec<Value>,
     routes: Vec<Value>,
     virtual_host: Value,
     connection_manager: Value,
@@ -31,6 +32,7 @@ impl Default for Setup {
         Self {
             filters: Vec::new(),
             clusters: Vec::new(),
+            listeners: Vec::new(),
             routes: Vec::new(),
             virtual_host: json!({}),
             connection_manager: json!({}),
@@ -135,6 +137,14 @@ impl Setup {
         self
     }
 
+    /// No route has anything to say to a filter.
+    pub(super) fn without_filter_configs(mut self) -> Self {
+        for route in self.routes.iter_mut().filter_map(Value::as_object_mut) {
+            route.remove("typed_per_filter_config");
+        }
+        self
+    }
+
     /// Fields of the virtual host.
     #[must_use]
     pub fn virtual_host(mut self, fields: Value) -> Self {
@@ -235,16 +245,18 @@ impl Setup {
         if !self.transport_socket.is_null() {
             chain["transport_socket"] = self.transport_socket.clone();
         }
+        let main = json!({
+            "name": "main",
+            "address": socket(SocketAddr::from(([127, 0, 0, 1], 0))),
+            "filter_chains": [chain],
+        });
+        let listeners: Vec<_> = [&main].into_iter().chain(&self.listeners).collect();
         let mut bootstrap = json!({
             // What is discovered is asked for in the name of a node.
             "node": {"id": "test", "cluster": "test"},
             "admin": {"address": socket(SocketAddr::from(([127, 0, 0, 1], 0)))},
             "static_resources": {
-                "listeners": [{
-                    "name": "main",
-                    "address": socket(SocketAddr::from(([127, 0, 0, 1], 0))),
-                    "filter_chains": [chain],
-                }],
+                "listeners": listeners,
                 "clusters": self.clusters,
             },
         });
@@ -254,10 +266,7 @@ impl Setup {
 
     fn http(&self) -> Value {
         let mut filters = self.filters.clone();
-        filters.push(json!({
-            "name": "router",
-            "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
-        }));
+        filters.push(router());
         let mut http = json!({
             "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
             "stat_prefix": "main",

@@ -20,6 +20,7 @@
 
 mod bootstrap;
 mod choice;
+mod grpc_health;
 mod parts;
 mod process;
 
@@ -173,11 +174,12 @@ impl Envoy {
         let statuses = page["listener_statuses"].as_array().cloned().unwrap_or_default();
         let listener = |status: &Value| {
             let address = &status["local_address"]["socket_address"];
-            let port = address["port_value"].as_u64().and_then(|port| u16::try_from(port).ok());
+            // One within the proxy has no port.
+            let port = u16::try_from(address["port_value"].as_u64()?).expect("a port");
             let name = status["name"].as_str().unwrap_or_default().to_owned();
-            (name, SocketAddr::from(([127, 0, 0, 1], port.expect("a port"))))
+            Some((name, SocketAddr::from(([127, 0, 0, 1], port))))
         };
-        statuses.iter().map(listener).collect()
+        statuses.iter().filter_map(listener).collect()
     }
 
     /// What shows that a VM did not survive.

@@ -70,3 +70,11 @@ pub(super) fn merge(into: &mut Value, fields: &Value) {
         into[name] = value.clone();
     }
 }
+
+/// The filter that ends every chain.
+pub(super) fn router() -> Value {
+    json!({
+        "name": "router",
+        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+    })
+}

@@ -125,7 +125,7 @@ fn too_many_are_refused() {
 
 #[test]
 fn unknown_fields_are_refused() {
-    let known = "known are mode, errors, answer, version, endpoints, dependencies, draining";
+    let known = "known are mode, errors, answer, version, endpoints, dependencies, draining, grpc";
     refuse(&with(json!({"endpoint": []})), &format!("endpoint: unknown field; {known}"));
     refuse_dependency(
         json!({"url": "x"}),
@@ -146,4 +146,48 @@ fn a_proxy_that_is_a_dependency_already_is_refused() {
     refuse(&config, "dependencies[1].name: `proxy` is the proxy itself where there is `draining`");
     let draining = json!({"cluster": "administration", "interval": "99ms"});
     refuse(&with(json!({"draining": draining})), "draining.interval: shorter than 100ms");
+}
+
+#[track_caller]
+fn refuse_service(service: Value, message: &str) {
+    let grpc = json!({"cluster": "grpc-health", "services": [service]});
+    refuse(&with(json!({"grpc": grpc})), message);
+}
+
+#[test]
+fn a_service_that_nothing_decides_on_is_refused() {
+    let message = "grpc.services[0].report: either this or `dependencies` is needed";
+    refuse_service(json!({"name": "a"}), message);
+    refuse_service(json!({"name": "a", "report": "liveness", "dependencies": ["cache"]}), message);
+    refuse_service(
+        json!({"name": "a", "dependencies": []}),
+        "grpc.services[0].dependencies: a list of at least one, and this one is empty",
+    );
+    refuse_service(
+        json!({"name": "a", "dependencies": ["cache", "mail"]}),
+        "grpc.services[0].dependencies[1]: `mail` is none of the dependencies",
+    );
+    refuse_service(
+        json!({"name": "a", "dependencies": ["proxy"]}),
+        "grpc.services[0].dependencies[0]: `proxy` is none of the dependencies",
+    );
+}
+
+#[test]
+fn a_name_that_no_service_has_is_refused() {
+    let service = |name: &str| json!({"name": name, "report": "liveness"});
+    let message = "grpc.services[0].name: has a character that no name of a service has";
+    refuse_service(service("a/b"), message);
+    refuse_service(service("a\n"), message);
+    refuse_service(service(&"a".repeat(257)), "grpc.services[0].name: longer than 256 bytes");
+    let twice = json!({"cluster": "c", "services": [service("a"), service(""), service("a")]});
+    refuse(&with(json!({"grpc": twice})), "grpc.services[2].name: the same as in services[0]");
+    let none = json!({"cluster": "c", "services": []});
+    refuse(
+        &with(json!({"grpc": none})),
+        "grpc.services: a list of at least one, and this one is empty",
+    );
+    let nowhere = json!({"cluster": "", "services": [service("a")]});
+    refuse(&with(json!({"grpc": nowhere})), "grpc.cluster: empty");
+    refuse(&with(json!({"grpc": {"services": [service("a")]}})), "grpc: missing field `cluster`");
 }

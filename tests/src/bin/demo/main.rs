@@ -10,6 +10,7 @@
 #![allow(clippy::indexing_slicing, clippy::disallowed_methods, reason = "test code")]
 
 mod ask;
+mod checks;
 mod guide;
 mod lines;
 mod login;

@@ -5,6 +5,7 @@ use tests::client::Response;
 use tests::upstream::Received;
 
 use crate::ask::Ask;
+use crate::checks;
 use crate::guide;
 use crate::lines;
 use crate::login;
@@ -20,6 +21,7 @@ pub(crate) const STEPS: &[(&str, Step)] = &[
     ("Liveness", liveness),
     ("Readiness and dependencies", readiness),
     ("The same in XML", xml),
+    ("A health check of gRPC", checks::check),
     ("No credentials", no_credentials),
     ("The right password", right_password),
     ("Every format of htpasswd", formats),

@@ -14,7 +14,7 @@ use crate::ask::Ask;
 use crate::opaque;
 use crate::tokens;
 use crate::traces;
-use crate::{guide, lines, login};
+use crate::{checks, guide, lines, login};
 
 /// What is wrong, where something is.
 pub(crate) type Outcome<T = ()> = Result<T, String>;
@@ -89,6 +89,7 @@ impl World {
             .cluster("database", Some(database.address()))
             .cluster("issuer", Some(issuer.address()))
             .cluster("introspection", Some(introspection.address()))
+            .grpc_health(&probes())
             .workers(2)
             .start();
         let (guide, provider) = (guide::start(&service), login::provider());
@@ -233,6 +234,7 @@ fn probes() -> Value {
             "cluster": "database",
             "interval": format!("{}s", INTERVAL.as_secs()),
         }],
+        "grpc": checks::config(),
     })
 }
 
