@@ -30,6 +30,26 @@ fn every_target_has_a_fuzzer_and_a_corpus() {
 }
 
 #[test]
+fn every_target_is_described() {
+    let text = fs::read_to_string(fuzz().join("../docs/fuzzing.md")).unwrap();
+    for (name, _) in TARGETS {
+        assert!(text.contains(&format!("`{name}`")), "docs/fuzzing.md does not name {name}");
+    }
+}
+
+/// They are kept for ever, and played at every test.
+#[test]
+fn the_corpora_are_small() {
+    let mut bytes = 0;
+    for (name, _) in TARGETS {
+        for entry in fs::read_dir(fuzz().join("corpus").join(name)).unwrap() {
+            bytes += entry.unwrap().metadata().unwrap().len();
+        }
+    }
+    assert!(bytes <= 2 << 20, "{bytes} bytes");
+}
+
+#[test]
 fn the_corpora_find_nothing() {
     for (name, target) in TARGETS {
         let mut count = 0_usize;
