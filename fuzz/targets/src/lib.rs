@@ -12,7 +12,6 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
     reason = "to panic is how a target says that something is wrong"
 )]
 

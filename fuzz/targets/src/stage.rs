@@ -133,7 +133,10 @@ impl Stage {
                 let headers = request(input)?;
                 self.send(headers);
             }
-            5 => self.with(input, At::Holds, |stage, stream, _| Ok(stage.news(stream)))?,
+            5 => self.with(input, At::Holds, |stage, stream, _| {
+                stage.news(stream);
+                Ok(())
+            })?,
             6 => self.tick(),
             7 | 8 => {
                 let ticket = match self.calls.pop() {
