@@ -109,7 +109,7 @@ either), 1 some, 2 a file cannot be read or an argument is wrong.";
 #[command(after_help = SCHEMA_EXAMPLES)]
 pub(crate) struct SchemaArguments {
     /// The filter.
-    #[arg(value_name = "FILTER", value_parser = crate::check::described())]
+    #[arg(value_name = "FILTER", value_parser = crate::check::filters())]
     pub(crate) filter: String,
 }
 

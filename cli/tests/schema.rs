@@ -146,6 +146,12 @@ fn every_field_is_described() {
             assert!(described, "{filter}: {name}: {field}");
         }
     }
+    // Where the field is an object of a type of its own, the fields of that are described too.
+    let export = &schema("trace-context")["$defs"]["RawExport"]["properties"];
+    assert_eq!(export.as_object().map(serde_json::Map::len), Some(9));
+    for (name, field) in export.as_object().unwrap() {
+        assert!(field.get("description").is_some(), "export.{name}: {field}");
+    }
 }
 
 #[test]

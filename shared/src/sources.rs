@@ -113,6 +113,12 @@ impl Sources {
         Self(all)
     }
 
+    /// A place of the other's that is none of these as it is, but a part of a wider one: of all lists
+    /// ([`Self::all`]), the header that another list takes whole, without a prefix.
+    pub fn swallowed<'o>(&self, other: &'o Self) -> Option<&'o Source> {
+        other.0.iter().find(|source| !self.0.iter().any(|known| source.includes(known)))
+    }
+
     /// Whether a header of this name, in lower case, is one of the places.
     pub fn has_header(&self, name: &str) -> bool {
         self.0

@@ -24,6 +24,7 @@ pub use stack::{Stack, Sum};
 pub struct Proxy {
     request: RefCell<Headers>,
     response: RefCell<Headers>,
+    body: RefCell<Vec<u8>>,
     properties: RefCell<BTreeMap<String, Vec<u8>>>,
     shared: RefCell<BTreeMap<String, (Vec<u8>, u32)>>,
     now: Cell<Timestamp>,
@@ -39,6 +40,7 @@ impl Default for Proxy {
         Self {
             request: RefCell::default(),
             response: RefCell::default(),
+            body: RefCell::default(),
             properties: RefCell::default(),
             shared: RefCell::default(),
             now: Cell::new(Timestamp::from_secs(1_800_000_000)),
@@ -73,6 +75,16 @@ impl Proxy {
     /// Sets a property.
     pub fn set_property(&self, path: &[&str], value: &[u8]) {
         self.properties.borrow_mut().insert(path.join("."), value.to_vec());
+    }
+
+    /// Takes a property away.
+    pub fn remove_property(&self, path: &[&str]) {
+        self.properties.borrow_mut().remove(&path.join("."));
+    }
+
+    /// Goes to the next part of a body.
+    pub fn set_body(&self, part: &[u8]) {
+        *self.body.borrow_mut() = part.to_vec();
     }
 
     /// Sets the clock.
@@ -150,6 +162,10 @@ impl Host for Proxy {
         let path = path.join(".");
         self.reads.borrow_mut().push(path.clone());
         self.answer(self.properties.borrow().get(&path).cloned())
+    }
+
+    fn body(&self, _: Map, most: usize) -> Result<Vec<u8>, Unreadable> {
+        self.answer(self.body.borrow().iter().take(most).copied().collect())
     }
 
     fn shared(&self, key: &str) -> Result<(Vec<u8>, Version), Unreadable> {

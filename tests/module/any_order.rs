@@ -1,13 +1,14 @@
 //! Every built module under a host in which anything may happen: callbacks in any order, for
 //! contexts that are gone too; headers, bodies and answers of any bytes; calls that fail with any
-//! status or answer with nonsense. No module traps, none resumes what it refused, and no
+//! status or answer with nonsense. Every filter in a module of its own, each of them as the module that
+//! has all, and all of them there in a chain. No module traps, none resumes what it refused, and no
 //! authenticator lets anybody through.
 //!
-//! `GATEHOUSE_STEPS` says how many steps a module takes from each of its seeds; 1500, if nothing does.
+//! `GATEHOUSE_STEPS` says how many steps are taken from each seed; 1000, if nothing does.
 
-use serde_json::Value;
-use tests::host::{Action, Answer, Corruption, Host, Outcome, Trap, When};
-use tests::modules::{filters, top};
+use serde_json::{Value, json};
+use tests::host::{Action, Answer, Corruption, Headers, Host, Outcome, Trap, When};
+use tests::modules::{BUNDLE, filters, top};
 
 const SEEDS: [u64; 2] = [1, 0x9e37_79b9];
 
@@ -86,29 +87,58 @@ const WORDS: [&str; 22] = [
     "\u{0}\r\n",
 ];
 
+/// The order of a chain. What answers probes comes last, or it would let them pass the others.
+const ORDER: [&str; 10] = [
+    "telemetry",
+    "trace-context",
+    "rate-limit",
+    "oauth2-login",
+    "basic-auth",
+    "api-key-auth",
+    "jwt-auth",
+    "token-introspection",
+    "access-policy",
+    "health-shortcut",
+];
+
+/// Those of which nobody is known to the others of these words, bytes and answers.
+const CLOSED: [&str; 5] = ["basic-auth", "api-key-auth", "jwt-auth", "oauth2-login", "chain"];
+
 #[test]
 fn nothing_traps_and_nobody_is_let_through() {
+    let filters = filters();
+    let mut ordered = ORDER.map(str::to_owned);
+    ordered.sort();
+    assert_eq!(filters, ordered, "every filter is played");
+    for filter in &filters {
+        let config = config_of(filter);
+        play(filter, filter, "", &config, &SEEDS);
+        play(BUNDLE, filter, filter, &config, &SEEDS[..1]);
+    }
+    let chain: Vec<_> = ORDER.iter().map(|name| json!({*name: config_of(name)})).collect();
+    play(BUNDLE, "chain", "chain", &json!({"chain": chain}), &SEEDS);
+}
+
+fn play(module: &str, filter: &str, root_id: &str, config: &Value, seeds: &[u64]) {
     let steps = std::env::var("GATEHOUSE_STEPS").ok().and_then(|steps| steps.parse().ok());
-    for filter in filters() {
-        let Some(config) = config_of(&filter) else { continue };
-        for seed in SEEDS {
-            let mut play = Play::new(&filter, &config, seed);
-            for step in 0..steps.unwrap_or(1500) {
-                if let Err(trap) = play.step() {
-                    panic!("{filter}, seed {seed}, step {step}: {}", trap.0);
-                }
+    for seed in seeds {
+        let mut play = Play::new(module, filter, root_id, config, *seed);
+        for step in 0..steps.unwrap_or(1000) {
+            if let Err(trap) = play.step() {
+                panic!("{filter} of {module}, seed {seed}, step {step}: {}", trap.0);
             }
         }
     }
 }
 
 /// What its manifest for Istio says.
-fn config_of(filter: &str) -> Option<Value> {
-    let text = std::fs::read_to_string(top().join(format!("envoy/istio/{filter}.yaml"))).ok()?;
+fn config_of(filter: &str) -> Value {
+    let text = std::fs::read_to_string(top().join(format!("envoy/istio/{filter}.yaml"))).unwrap();
     let documents = serde_norway::Deserializer::from_str(&text);
-    let documents = documents.map(|one| serde::Deserialize::deserialize(one).unwrap());
+    let mut documents = documents.map(|one| serde::Deserialize::deserialize(one).unwrap());
     let is_its = |one: &Value| one.pointer("/spec/pluginName").is_some_and(|name| name == filter);
-    documents.into_iter().find(is_its).map(|one| one["spec"]["pluginConfig"].clone())
+    let one = documents.find(is_its).unwrap_or_else(|| panic!("{filter} is not there"));
+    one["spec"]["pluginConfig"].clone()
 }
 
 struct Play<'a> {
@@ -121,8 +151,8 @@ struct Play<'a> {
 }
 
 impl<'a> Play<'a> {
-    fn new(filter: &str, config: &'a Value, seed: u64) -> Self {
-        let mut host = Host::load(filter).unwrap().seed(seed);
+    fn new(module: &str, filter: &str, root_id: &str, config: &'a Value, seed: u64) -> Self {
+        let mut host = Host::load(module).unwrap().root_id(root_id).seed(seed);
         for cluster in clusters(config) {
             host = host.cluster(&cluster);
         }
@@ -134,12 +164,22 @@ impl<'a> Play<'a> {
         ];
         host = host.environment(&variables);
         host.configure(config.to_string()).unwrap();
-        let is_closed = ["basic-auth", "api-key-auth", "jwt-auth"].contains(&filter);
+        let is_closed = CLOSED.contains(&filter);
         Self { host, config, random: Random(seed), streams: Vec::new(), is_closed }
     }
 
     fn step(&mut self) -> Result<(), Trap> {
-        match self.random.below(16) {
+        self.act()?;
+        // What was held may have gone on, with whatever happened.
+        if !self.streams.is_empty() {
+            let stream = self.streams[self.random.below(self.streams.len())];
+            self.judge(&self.host.outcome(stream));
+        }
+        Ok(())
+    }
+
+    fn act(&mut self) -> Result<(), Trap> {
+        match self.random.below(17) {
             0..=4 => {
                 let headers = self.head();
                 let end = self.random.below(2) == 0;
@@ -150,6 +190,15 @@ impl<'a> Play<'a> {
             5 => self.with_stream(|host, stream, random| {
                 let body = random.bytes();
                 host.request_body(stream, &body, random.below(2) == 0).map(drop)
+            })?,
+            16 => self.with_stream(|host, stream, random| {
+                let (body, value) = (random.value(), random.value());
+                let trailers = Headers::new(&[("grpc-status", &value)]);
+                match random.below(3) {
+                    0 => host.response_body(stream, &body, random.below(2) == 0).map(drop),
+                    1 => host.request_trailers(stream, trailers).map(drop),
+                    _ => host.response_trailers(stream, trailers).map(drop),
+                }
             })?,
             6 => self.with_stream(|host, stream, random| {
                 let status = random.below(700).to_string();
@@ -224,10 +273,24 @@ impl<'a> Play<'a> {
             return Ok(());
         }
         let token = pending[self.random.below(pending.len())].token;
-        let answer = match self.random.below(4) {
+        let answer = match self.random.below(6) {
             0 => Answer::default(),
             1 => Answer::new(504, "upstream request timeout"),
-            _ => Answer::new(200, &String::from_utf8_lossy(&self.random.value())),
+            2 => {
+                // In the form of gRPC: a frame of any message, and how it went.
+                let message = self.random.value();
+                let length = (message.len() as u32).to_be_bytes();
+                let kind = [(":status", "200"), ("content-type", "application/grpc")];
+                let status = self.random.pick(&["0", "4", "14", "16", ""]);
+                let trailers = Headers::new(&[("grpc-status", status)]);
+                let body = [&[0][..], &length, &message].concat();
+                Answer { headers: Headers::new(&kind), body, trailers }
+            }
+            _ => {
+                let kind = self.random.pick(&["application/json", "text/html", ""]);
+                let headers = Headers::new(&[(":status", "200"), ("content-type", kind)]);
+                Answer { headers, body: self.random.value(), trailers: Headers::default() }
+            }
         };
         let outcome = self.host.answer(token, answer)?;
         self.judge(&outcome);
@@ -235,7 +298,9 @@ impl<'a> Play<'a> {
     }
 
     fn judge(&self, outcome: &Outcome) {
-        let has_passed = outcome.stream != 0 && outcome.action == Action::Continue;
+        let has_passed = outcome.stream != 0
+            && outcome.action == Action::Continue
+            && outcome.local_reply.is_none();
         assert!(!self.is_closed || !has_passed, "somebody was let through: {outcome:?}");
     }
 

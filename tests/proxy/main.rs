@@ -31,6 +31,7 @@ mod examples;
 mod harness;
 mod health_shortcut;
 mod hostile;
+mod http2;
 mod jwt_auth;
 mod jwt_differential;
 mod manifests;

@@ -7,6 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use crate::http2::{
+    ACK, DATA, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE, block,
+    read, write,
+};
+
 /// How a call is answered.
 #[derive(Clone, Debug)]
 pub enum Reply {
@@ -112,16 +117,6 @@ impl Drop for Grpc {
     }
 }
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const WINDOW_UPDATE: u8 = 8;
-const END_STREAM: u8 = 1;
-const ACK: u8 = 1;
-const END_HEADERS: u8 = 4;
-
 fn serve(stream: TcpStream, log: &Log, handler: &Handler) {
     let _ = converse(stream, log, handler);
 }
@@ -135,13 +130,7 @@ fn converse(stream: TcpStream, log: &Log, handler: &Handler) -> io::Result<()> {
     write(reader.get_mut(), WINDOW_UPDATE, 0, 0, &0x3fff_ffff_u32.to_be_bytes())?;
     let mut bodies = std::collections::BTreeMap::<u32, Vec<u8>>::new();
     loop {
-        let mut head = [0; 9];
-        reader.read_exact(&mut head)?;
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
-        let (kind, flags) = (head[3], head[4]);
-        let id = u32::from_be_bytes([head[5], head[6], head[7], head[8]]) & 0x7fff_ffff;
-        let mut payload = vec![0; length];
-        reader.read_exact(&mut payload)?;
+        let (kind, flags, id, payload) = read(&mut reader)?;
         match kind {
             SETTINGS if flags & ACK == 0 => write(reader.get_mut(), SETTINGS, ACK, 0, &[])?,
             PING if flags & ACK == 0 => write(reader.get_mut(), PING, ACK, 0, &payload)?,
@@ -183,24 +172,4 @@ fn answer(stream: &mut TcpStream, id: u32, reply: Reply) -> io::Result<bool> {
         }
     }
     Ok(true)
-}
-
-fn write(stream: &mut TcpStream, kind: u8, flags: u8, id: u32, payload: &[u8]) -> io::Result<()> {
-    let length = (payload.len() as u32).to_be_bytes();
-    let head = [&length[1..], &[kind, flags], &id.to_be_bytes()].concat();
-    stream.write_all(&[&head[..], payload].concat())
-}
-
-/// Literal fields without indexing, none of them compressed (RFC 7541, 6.2.2).
-fn block(fields: &[Field]) -> Vec<u8> {
-    let mut block = Vec::new();
-    for (name, value) in fields {
-        block.push(0);
-        for text in [name.as_bytes(), value.as_bytes()] {
-            assert!(text.len() < 127, "longer than one byte of length says");
-            block.push(text.len() as u8);
-            block.extend_from_slice(text);
-        }
-    }
-    block
 }

@@ -1,5 +1,5 @@
 //! What the tests, the demo and the benchmarks stand on: the real Envoy ([`envoy`]), a real
-//! upstream ([`upstream`]), a client that can send anything ([`client`]), tokens of any kind
+//! upstream ([`upstream`]), clients that can send anything ([`client`], [`http2`]), tokens of any kind
 //! ([`tokens`]), and a small host of our own for the built modules ([`host`]), which can fail in
 //! every way.
 
@@ -20,6 +20,7 @@ pub mod envoy;
 pub mod grpc;
 #[cfg(feature = "host")]
 pub mod host;
+pub mod http2;
 pub mod modules;
 pub mod provider;
 pub mod ratelimit;

@@ -26,7 +26,7 @@ pub(super) struct Known {
     /// Reads a configuration, or says what is wrong with it.
     pub(super) check: Check,
     /// Makes the schema of its configuration.
-    pub(super) schema: Option<fn() -> Value>,
+    schema: fn() -> Value,
 }
 
 /// What reads a configuration: its text, the variables, the plugin's name.
@@ -56,28 +56,21 @@ impl Role {
 }
 
 static KNOWN: [Known; 10] = [
-    built::<ApiKeyAuth>(Role::Authenticator).described::<ApiKeyAuth>(),
-    built::<BasicAuth>(Role::Authenticator).described::<BasicAuth>(),
-    built::<JwtAuth>(Role::Authenticator).described::<JwtAuth>(),
-    built::<OAuth2Login>(Role::Authenticator).described::<OAuth2Login>(),
-    built::<TokenIntrospection>(Role::Authenticator).described::<TokenIntrospection>(),
-    built::<AccessPolicy>(Role::Policy).described::<AccessPolicy>(),
-    built::<RateLimit>(Role::Limit).described::<RateLimit>(),
-    built::<HealthShortcut>(Role::Other).described::<HealthShortcut>(),
-    built::<TraceContext>(Role::Other).described::<TraceContext>(),
-    built::<Telemetry>(Role::Other).described::<Telemetry>(),
+    built::<ApiKeyAuth>(Role::Authenticator),
+    built::<BasicAuth>(Role::Authenticator),
+    built::<JwtAuth>(Role::Authenticator),
+    built::<OAuth2Login>(Role::Authenticator),
+    built::<TokenIntrospection>(Role::Authenticator),
+    built::<AccessPolicy>(Role::Policy),
+    built::<RateLimit>(Role::Limit),
+    built::<HealthShortcut>(Role::Other),
+    built::<TraceContext>(Role::Other),
+    built::<Telemetry>(Role::Other),
 ];
 
-/// A filter that is there.
-const fn built<P: Plugin>(role: Role) -> Known {
-    Known { name: P::NAME, role, check: check::<P>, schema: None }
-}
-
-impl Known {
-    /// The same filter, `P`, whose feature `schema` is on: its types have schemas.
-    const fn described<P: Plugin<Config: JsonSchema, Settings: JsonSchema>>(self) -> Self {
-        Self { schema: Some(schema::of::<P>), ..self }
-    }
+/// A filter that is there, whose feature `schema` is on: its types have schemas.
+const fn built<P: Plugin<Config: JsonSchema, Settings: JsonSchema>>(role: Role) -> Known {
+    Known { name: P::NAME, role, check: check::<P>, schema: schema::of::<P> }
 }
 
 /// What the module does at its birth, with no proxy to ask.
@@ -122,18 +115,17 @@ fn stem(module: &str) -> &str {
 
 /// The schema of a filter's configuration.
 pub(crate) fn schema_of(name: &str) -> Option<Value> {
-    find(name).and_then(|known| known.schema).map(|make| make())
+    find(name).map(|known| (known.schema)())
 }
 
-/// The names of the filters that have one.
-pub(super) fn described() -> impl Iterator<Item = &'static str> {
-    KNOWN.iter().filter(|known| known.schema.is_some()).map(|known| known.name)
+/// The names of the filters.
+pub(super) fn filters() -> impl Iterator<Item = &'static str> {
+    KNOWN.iter().map(|known| known.name)
 }
 
-/// The names of the filters whose configurations can be checked, and of a chain of them.
+/// The names of the filters, and of a chain of them.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    let filters = KNOWN.iter().map(|known| known.name);
-    filters.chain([shared::chain::NAME])
+    filters().chain([shared::chain::NAME])
 }
 
 #[cfg(test)]

@@ -50,8 +50,8 @@ struct Options {
 pub(crate) use known::schema_of as schema;
 
 /// The filters whose configurations have a schema.
-pub(crate) fn described() -> PossibleValuesParser {
-    known::described().collect::<Vec<_>>().into()
+pub(crate) fn filters() -> PossibleValuesParser {
+    known::filters().collect::<Vec<_>>().into()
 }
 
 /// The filters whose configurations can be checked by themselves.

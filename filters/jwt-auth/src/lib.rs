@@ -151,16 +151,18 @@ fn call_of(id: u32) -> (usize, Step) {
     (usize::try_from(id >> 1).unwrap_or(usize::MAX), step)
 }
 
-/// A provider that takes `authorization` whole would take the scheme of another for its token.
+/// A provider that takes a header whole would take the scheme of another for a part of its token. A
+/// parameter or a cookie has no parts: one that two providers have is the same place.
 fn check_sources(all: &Sources, providers: &[Provider]) -> Result<(), Invalid> {
-    let is_kept = |scheme: &str| all.schemes().any(|kept| kept.eq_ignore_ascii_case(scheme));
-    match providers.iter().position(|provider| !provider.sources.schemes().all(is_kept)) {
-        Some(index) => Err(Invalid::at(
-            format!("providers[{index}].sources"),
-            "another provider takes `authorization` whole, with any scheme",
-        )),
-        None => Ok(()),
+    for (index, provider) in providers.iter().enumerate() {
+        if let Some(source) = all.swallowed(&provider.sources) {
+            return Err(Invalid::at(
+                format!("providers[{index}].sources"),
+                format!("another provider takes {source} whole, with any scheme"),
+            ));
+        }
     }
+    Ok(())
 }
 
 fn check(settings: &Settings, providers: &[Provider]) -> Result<(), Invalid> {

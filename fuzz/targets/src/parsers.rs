@@ -13,6 +13,9 @@ use shared::matching::path::{Pattern, Readings};
 use shared::sources::{Found, Source, Sources};
 use shared::testing::Proxy;
 use shared::time::Timestamp;
+use shared::trace::{
+    Found as Context, Outgoing, SpanId, b3, baggage, datadog, google, jaeger, tracestate, w3c, xray,
+};
 use shared::view::{NoHost, Request};
 
 /// A configuration, JSON or a `Struct`: what is read is an object, and is read again as the same, but
@@ -172,4 +175,70 @@ pub fn evidence(bytes: &[u8]) {
     let proxy = Proxy::with_request(&[(":path", "/")]);
     proxy.set_property(&["gatehouse.evidence.jwt-auth"], bytes);
     let _ = Evidence::read(&Request::new(&proxy), "jwt-auth");
+}
+
+/// The context of a trace in every form: what is read, is written, and is read again as the same.
+pub fn trace(bytes: &[u8]) {
+    let one = |parse: fn(&[u8]) -> Option<Context>, print: fn(&Outgoing) -> Vec<u8>| {
+        let Some(Context::Trace(read)) = parse(bytes) else { return };
+        let span_id = read.parent.or_else(|| SpanId::new(7)).expect("it is not zero");
+        let (trace_id, decision, random) = (read.trace_id, read.decision, read.random);
+        let printed = print(&Outgoing { trace_id, span_id, decision, random });
+        assert!(printed.iter().all(u8::is_ascii_graphic));
+        let Some(Context::Trace(again)) = parse(&printed) else { panic!("what we write, we read") };
+        assert_eq!((again.trace_id, again.parent), (trace_id, Some(span_id)));
+        assert_eq!(again.decision.is_sampled(), decision.is_sampled());
+    };
+    one(w3c::parse, |outgoing| w3c::print(outgoing).to_vec());
+    one(b3::parse, b3::print);
+    one(jaeger::parse, jaeger::print);
+    one(xray::parse, xray::print);
+    one(google::parse, google::print);
+    let fields: Vec<_> = bytes.split(|byte| *byte == b'\n').collect();
+    let field = |place: usize| fields.get(place).copied().filter(|field| !field.is_empty());
+    let _ = b3::parse_multi(&b3::Multi {
+        trace_id: field(0),
+        span_id: field(1),
+        parent_span_id: field(2),
+        sampled: field(3),
+        flags: field(4),
+    });
+    let headers = datadog::Headers {
+        trace_id: field(0),
+        parent_id: field(1),
+        priority: field(2),
+        tags: field(3),
+    };
+    if let Some(Context::Trace(read)) = datadog::parse(&headers) {
+        assert!(read.trace_id.number() != 0);
+    }
+}
+
+/// `tracestate` and `baggage`, a header for each line: what goes on is a list that goes on again as it
+/// is, and within its limits.
+pub fn lists(bytes: &[u8]) {
+    let lines = || bytes.split(|byte| *byte == b'\n');
+    if let Ok(state) = tracestate::combine(lines()) {
+        assert_eq!(tracestate::combine([&state[..]].into_iter()).as_ref(), Ok(&state));
+        assert!(state.is_empty() || tracestate::is_as_it_should_be(&state));
+        assert!(state.split(|byte| *byte == b',').count() <= 32);
+    }
+    if tracestate::is_as_it_should_be(bytes) {
+        assert_eq!(tracestate::combine([bytes].into_iter()).as_deref(), Ok(bytes));
+    }
+    let limits = baggage::Limits { bytes: 256, members: 8 };
+    let allows = |key: &[u8]| key.first() != Some(&b'x');
+    let kept = baggage::keep(lines(), &limits, allows);
+    assert!(kept.list.len() <= 256 && kept.list.split(|byte| *byte == b',').count() <= 8);
+    let again = baggage::keep([&kept.list[..]].into_iter(), &limits, allows);
+    assert_eq!((&again.list, again.dropped), (&kept.list, false));
+}
+
+/// JSON: what is read, a second reader reads as the same; white space alone is nothing.
+pub fn json(bytes: &[u8]) {
+    if !bytes.trim_ascii().is_empty()
+        && let Ok(value) = config::parse_json(bytes)
+    {
+        assert_eq!(serde_json::from_slice::<Value>(bytes).ok(), Some(value));
+    }
 }

@@ -66,6 +66,15 @@ fn aliases_are_followed_within_bounds() {
 }
 
 #[test]
+fn merge_keys_are_refused_by_name() {
+    let error = read("a: &a {b: 1}\nc:\n  <<: *a\n  d: 2\n", false).err().unwrap();
+    assert_eq!(error.line, 3);
+    assert!(error.message.starts_with("`<<`: a merge key"), "{}", error.message);
+    // One in quotes is a name like any other, and so is the word as a value.
+    assert_eq!(one("{'<<': 1, a: <<}").value(), json!({"<<": 1, "a": "<<"}));
+}
+
+#[test]
 fn what_is_too_deep_is_refused() {
     for text in ["[".repeat(100_000), "{\"a\":".repeat(100_000), "- ".repeat(100_000)] {
         assert!(read(&text, false).is_err());

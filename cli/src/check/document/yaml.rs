@@ -7,6 +7,12 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 
 use super::{DEEPEST, Kind, MOST_NODES, Member, Node, Syntax, Text, words};
 
+/// The name that takes in the members of another object in YAML 1.1 (<https://yaml.org/type/merge.html>).
+/// YAML 1.2 has it no more, and of the readers that are meant here one knows it and another does not.
+const MERGE: &str = "<<";
+const NO_MERGE: &str = "`<<`: a merge key, which Kubernetes reads and Envoy takes for a member of that \
+    name; write the members out, or let an alias stand for a whole value";
+
 /// Reads a stream of documents.
 pub(super) fn read(text: &str) -> Result<Vec<Node>, Syntax> {
     let mut builder = Builder::default();
@@ -53,6 +59,9 @@ impl Builder {
     fn take(&mut self, event: Event<'_>, line: usize) -> Result<(), String> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
+                if self.awaits_name() && style == ScalarStyle::Plain && text == MERGE {
+                    return Err(NO_MERGE.to_owned());
+                }
                 let is_ignored = tag.as_ref().is_some_and(|tag| tag.suffix == "ignore");
                 // A name is a text, whatever its word stands for elsewhere: `y` of a key (RFC 7518).
                 let style = if self.awaits_name() { ScalarStyle::DoubleQuoted } else { style };

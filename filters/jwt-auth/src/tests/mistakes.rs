@@ -142,8 +142,33 @@ fn mistakes_in_sources_are_named() {
     let raw = with(other_provider(), json!({"sources": [{"header": "authorization"}]}));
     refuse(
         &json!({"providers": [provider(), raw]}),
-        "providers[0].sources: another provider takes `authorization` whole, with any scheme",
+        "providers[0].sources: another provider takes the header `authorization` whole, with any scheme",
     );
+    // The same goes for any header, and for whoever comes second.
+    let whole = with(provider(), json!({"sources": [{"header": "x-token"}]}));
+    let part =
+        with(other_provider(), json!({"sources": [{"header": "X-Token", "prefix": "Bearer"}]}));
+    refuse(
+        &json!({"providers": [whole, part]}),
+        "providers[1].sources: another provider takes the header `x-token` whole, with any scheme",
+    );
+}
+
+#[test]
+fn providers_may_share_a_place() {
+    for sources in [
+        json!([{"header": "x-token"}]),
+        json!([{"query": "token"}]),
+        json!([{"cookie": "token"}]),
+        json!([{"header": "authorization", "prefix": "bearer"}]),
+    ] {
+        let other = with(other_provider(), json!({"sources": sources}));
+        let ours = match sources[0].get("prefix") {
+            Some(_) => provider(),
+            None => with(provider(), json!({"sources": sources})),
+        };
+        bench(&json!({"providers": [ours, other]}));
+    }
 }
 
 #[test]

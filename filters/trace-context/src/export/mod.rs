@@ -7,6 +7,7 @@
 //!    and later, at most [`MOST_TRIES`] times; one that it refuses is dropped (OTLP 1.x, "Failures").
 //! 4. What the collector says that it has left out (`partial_success`) is counted.
 
+mod config;
 mod otlp;
 mod span;
 
@@ -19,7 +20,8 @@ use shared::headers::Headers;
 use shared::time::Timestamp;
 use shared::view::Exchange;
 
-use crate::config::Export;
+use config::Export;
+pub(crate) use config::RawExport;
 pub(crate) use span::Started;
 
 /// How often a batch is sent before it is given up.

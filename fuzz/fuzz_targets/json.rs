@@ -1,0 +1,4 @@
+//! Fuzzes the target `json`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz_targets::run("json", bytes));

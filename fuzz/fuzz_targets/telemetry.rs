@@ -1,0 +1,4 @@
+//! Fuzzes the target `telemetry`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz_targets::run("telemetry", bytes));
