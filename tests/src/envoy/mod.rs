@@ -22,6 +22,7 @@ mod bootstrap;
 mod choice;
 mod parts;
 mod process;
+mod watched;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -33,6 +34,7 @@ use crate::client::Request;
 pub use bootstrap::Setup;
 pub use parts::{wasm, wasm_of};
 use process::{Config, Process};
+pub use watched::Watched;
 
 /// What Envoy's log says when a VM has trapped.
 const TRAPS: [&str; 6] = [
