@@ -36,7 +36,7 @@ check: ## format, lints (native and Wasm), documentation
 	@if command -v shellcheck >/dev/null; then shellcheck -x scripts/* .ci/run; fi
 
 test: ## everything: native tests, built modules, real Envoy, the core in Node
-	@scripts/setup wasm envoy node load oracle provider deploy clock browser
+	@scripts/setup wasm envoy node load oracle provider deploy browser
 	@scripts/wasm
 	$(HOST) test $(LOCKED) --workspace
 	@# The same in chains, which are plugins of the bundle; and what chooses a filter there by its root id.
@@ -46,7 +46,7 @@ test: ## everything: native tests, built modules, real Envoy, the core in Node
 	$(WASM) test $(LOCKED) -p shared --target wasm32-unknown-unknown --lib --tests
 
 proxy: ## the tests in the real Envoy; FILTER=basic-auth: only those
-	@scripts/setup wasm envoy load oracle provider deploy clock browser
+	@scripts/setup wasm envoy load oracle provider deploy browser
 	@scripts/wasm
 	$(HOST) test $(LOCKED) -p tests --test proxy -- $(FILTER)
 

@@ -16,7 +16,7 @@ use super::{bearer, token, until};
 
 /// How long the endpoint takes: longer than there is between two changes.
 const LATE: Duration = Duration::from_millis(150);
-const CHANGES: u64 = 40;
+const CHANGES: u64 = 30;
 
 /// Nothing is to be felt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,10 +75,14 @@ fn classes() -> Vec<Class<Nothing>> {
         class("opaque, new", 200, |n| bearer("/opaque", &format!("good-{n}"))),
         class("opaque, new, a body", 200, |n| {
             let authorization = format!("Bearer good-body-{n}");
-            Request::new("POST", "/opaque").header("authorization", authorization).body(&[b'x'; 9000])
+            Request::new("POST", "/opaque")
+                .header("authorization", authorization)
+                .body(&[b'x'; 9000])
         }),
         // Of several requests, on several workers and of several configurations.
-        class("opaque, asked for together", 200, |n| bearer("/opaque", &format!("good-{}", n / 30))),
+        class("opaque, asked for together", 200, |n| {
+            bearer("/opaque", &format!("good-{}", n / 30))
+        }),
         class("opaque, made up", 401, |n| bearer("/opaque", &format!("made-up-{n}"))),
     ]
 }
@@ -91,7 +95,8 @@ fn changes(workers: u32) {
         (Watched::alone("jwt-auth", &tokens(0)), tokens),
         (Watched::alone("token-introspection", &opaque(0)), opaque),
     ];
-    let setup = plugins.iter().fold(Setup::new(), |setup, (plugin, _)| setup.native(plugin.filter()));
+    let setup =
+        plugins.iter().fold(Setup::new(), |setup, (plugin, _)| setup.native(plugin.filter()));
     let envoy = setup
         .upstream(&upstream)
         .cluster("provider", Some(provider.address()))

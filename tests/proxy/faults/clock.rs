@@ -1,8 +1,10 @@
-//! The clock of Envoy's machine moved under load, by libfaketime: hours and days ahead, and back. Timers go
-//! on as they did; what is moved is what is asked for the time of day.
+//! The clock of Envoy's machine moved under load, by a library in front of its libc (`clock.c`): hours and
+//! days ahead, and back. Timers go on as they did, as where a machine's clock is set.
 
-use std::fs;
+use std::fs::File;
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::client::Request;
 use tests::envoy::{Envoy, Setup};
+use tests::modules::top;
 use tests::tokens::{Key, claims, jwks, now, with};
 use tests::upstream::{Answer, Received, Upstream};
 
@@ -29,31 +32,33 @@ struct Clock(TempDir);
 
 impl Clock {
     fn new() -> Self {
-        let clock = Self(tempfile::tempdir().unwrap());
+        // Where an Envoy in a container sees it too.
+        let clock = Self(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap());
+        let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
+        let source = top().join("tests/proxy/faults/clock.c");
+        let mut command = Command::new(compiler);
+        command.args(["-O2", "-shared", "-fPIC", "-o"]).arg(clock.file("clock.so")).arg(source);
+        let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         clock.set(0);
         clock
     }
 
-    fn path(&self) -> PathBuf {
-        self.0.path().join("offset")
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
     }
 
-    /// So many seconds off.
+    /// So many seconds off. Envoy maps the file: it stays the same one.
     fn set(&self, seconds: i64) {
-        let next = self.path().with_extension("new");
-        fs::write(&next, format!("{seconds:+}")).unwrap();
-        fs::rename(next, self.path()).unwrap();
+        let path = self.file("seconds");
+        let mut file = File::options().create(true).write(true).truncate(false).open(path).unwrap();
+        file.write_all(&seconds.to_ne_bytes()).unwrap();
     }
 
     fn setup(&self) -> Setup {
-        let library = std::env::var("GATEHOUSE_FAKETIME");
-        let library = library.expect("libfaketime; run `make setup`, and tests by scripts/env");
         Setup::new()
-            .environment("LD_PRELOAD", &library)
-            .environment("FAKETIME_TIMESTAMP_FILE", &self.path().display().to_string())
-            .environment("FAKETIME_NO_CACHE", "1")
-            .environment("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-            .environment("DONT_FAKE_MONOTONIC", "1")
+            .environment("LD_PRELOAD", &self.file("clock.so").display().to_string())
+            .environment("GATEHOUSE_CLOCK", &self.file("seconds").display().to_string())
     }
 }
 

@@ -219,9 +219,7 @@ fn prime(world: &World) {
         }
     }
     let strict = token(&Key::of("p256"), "strict", 0);
-    until("keys are fetched", || {
-        bearer("/jwt", &strict).send(world.envoy.address()).status == 200
-    });
+    until("keys are fetched", || bearer("/jwt", &strict).send(world.envoy.address()).status == 200);
     world.upstream.clear();
 }
 
@@ -242,12 +240,7 @@ fn rounds(workers: u32) {
     load.check(&windows, &world.upstream);
 }
 
-fn break_and_mend(
-    world: &World,
-    load: &Load<Need>,
-    round: usize,
-    windows: &mut Vec<Window<Need>>,
-) {
+fn break_and_mend(world: &World, load: &Load<Need>, round: usize, windows: &mut Vec<Window<Need>>) {
     let faults: Vec<_> = (0..NEEDS.len())
         .filter_map(|need| {
             let fault = FAULTS[(round + need) % FAULTS.len()]?;

@@ -131,8 +131,7 @@ impl<N: Copy + PartialEq + Debug + Send + Sync> Load<N> {
                     one.ended >= window.from && one.began <= window.to + window.bound
                 };
                 let is_right = one.status == class.good
-                    || of.iter().any(|window| felt(&window))
-                        && class.broken.contains(&one.status);
+                    || of.iter().any(|window| felt(&window)) && class.broken.contains(&one.status);
                 assert!(is_right, "{}: {}", class.name, story(one, windows));
             }
             for window in of.iter().filter(|window| window.is_felt && !class.broken.is_empty()) {
@@ -144,7 +143,7 @@ impl<N: Copy + PartialEq + Debug + Send + Sync> Load<N> {
             let good = seen.iter().filter(|one| one.status == 200).count();
             let here = arrived.get(class.name).copied().unwrap_or_default();
             assert_eq!(here, good, "{}: at the upstream, and let through", class.name);
-            assert!(class.good != 200 || good > 20, "{}: {good}", class.name);
+            assert!(class.good != 200 || good >= 10, "{}: {good}", class.name);
             assert!(class.good == 200 || here == 0, "{}: {here} were let through", class.name);
         }
     }

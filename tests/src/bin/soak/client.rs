@@ -26,8 +26,7 @@ struct Client<'a> {
 pub(crate) fn run(world: &World, target: usize, pause: Duration) {
     let target = &world.targets[target];
     let to = target.envoy.address();
-    let mut client =
-        Client { world, target, to, connection: None, browser: Browser::default() };
+    let mut client = Client { world, target, to, connection: None, browser: Browser::default() };
     let (turns, mut next) = (turns(), Instant::now());
     let mut turn = world.numbers.fetch_add(1, Ordering::SeqCst) as usize * 13;
     while !world.over.load(Ordering::SeqCst) {
@@ -54,7 +53,11 @@ impl Client<'_> {
                 self.expect(class, make(keys, number), true);
                 self.connection = None;
             }
-            What::Abandoned(make) => make(keys, number).abandon(self.to, WAITS),
+            What::Abandoned(make) => {
+                make(keys, number).header("x-class", class.name).abandon(self.to, WAITS);
+                // No answer is 0.
+                self.target.tally(class, &Response::default(), true, false);
+            }
             What::SignIn => {
                 self.browser = Browser::default();
                 self.browse(class);

@@ -43,7 +43,7 @@ fn probes(turn: u64) -> Value {
     json!({
         "version": format!("{turn}"),
         "endpoints": [{"path": "/healthz", "report": "dependencies"}],
-        "dependencies": [{"name": "idp", "cluster": "idp", "path": "/jwks", "interval": "1s", "timeout": "10s"}],
+        "dependencies": [{"name": "idp", "cluster": "idp", "path": "/jwks", "interval": "5s", "timeout": "5s"}],
     })
 }
 
@@ -64,8 +64,9 @@ fn limits() -> Value {
 /// Each turn has a key of its own; the two before it open sessions too.
 fn login(turn: u64) -> Value {
     let key = |turn: u64| {
-        let number = turn.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        format!("{number:016x}{:016x}-soak", number.rotate_left(17) ^ 0x5bd1_e995_0b4f_3a71)
+        let number = (turn + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let [second, third] = [17, 39].map(|bits| number.rotate_left(bits) ^ 0x5bd1_e995_0b4f_3a71);
+        format!("{number:016x}{second:016x}{third:016x}")
     };
     let keys: Vec<_> = [turn + 2, turn + 1, turn, turn + 3].into_iter().map(key).collect();
     json!({

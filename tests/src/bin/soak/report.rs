@@ -72,7 +72,11 @@ fn verdicts(target: &Target, faults: &mut Vec<String>) {
     for class in CLASSES {
         let statuses = verdicts.statuses.get(class.name).cloned().unwrap_or_default();
         let sent: u64 = statuses.values().sum();
-        let said: Vec<_> = statuses.iter().map(|(status, count)| format!("{status}: {count}")).collect();
+        let said = |(status, count): (&u16, &u64)| match status {
+            0 => format!("none: {count}"),
+            status => format!("{status}: {count}"),
+        };
+        let said: Vec<_> = statuses.iter().map(said).collect();
         let arrived = target.arrived(class.name);
         println!("{:34} {sent:>9}  {:24} {arrived:>8}", class.name, said.join(", "));
         if matches!(class.what, What::Abandoned(_)) {

@@ -62,11 +62,12 @@ impl World {
         let limits = Grpc::answering(|_| Reply::message(OK));
         let chain = vec![(Watched::bundled("soak", "chain", &chain(0, 0)), chain as fn(_, _) -> _)];
         let alone = config::filters(0).into_iter();
-        let alone = alone.map(|(name, config)| (Watched::alone(name, &config), filter as fn(_, _) -> _));
+        let alone =
+            alone.map(|(name, config)| (Watched::alone(name, &config), filter as fn(_, _) -> _));
         let targets = [("a chain", chain), ("modules of their own", alone.collect())];
-        let targets = targets.into_iter().map(|(name, plugins)| {
-            Target::start(name, plugins, &provider, &limits)
-        });
+        let targets = targets
+            .into_iter()
+            .map(|(name, plugins)| Target::start(name, plugins, &provider, &limits));
         Self {
             targets: targets.collect(),
             keys,
@@ -103,7 +104,10 @@ impl World {
                 at: began.elapsed(),
                 resident: target.envoy.memory(),
                 allocated: target.envoy.stat("server.memory_allocated").unwrap_or_default(),
-                machines: target.envoy.stat("wasm.envoy.wasm.runtime.v8.active").unwrap_or_default(),
+                machines: target
+                    .envoy
+                    .stat("wasm.envoy.wasm.runtime.v8.active")
+                    .unwrap_or_default(),
             };
             target.samples.lock().expect("not poisoned").push(sample);
         }
