@@ -265,6 +265,7 @@ fn break_and_mend(world: &World, load: &Load<Need>, round: usize, windows: &mut 
             to,
             bound,
             is_felt: true,
+            loses_answers: false,
         });
         load.recover(*need, to, bound);
         if *need == Need::Collector {

@@ -40,6 +40,8 @@ pub(super) struct Window<N> {
     pub(super) bound: Duration,
     /// Whether a class that needs it has to have felt it.
     pub(super) is_felt: bool,
+    /// Whether the answer to a request that was let through may be lost by it.
+    pub(super) loses_answers: bool,
 }
 
 /// An answer; its status is 0 where the connection broke.
@@ -141,9 +143,12 @@ impl<N: Copy + PartialEq + Debug + Send + Sync> Load<N> {
                 assert!(felt, "{} did not feel {}", class.name, window.how);
             }
             let good = seen.iter().filter(|one| one.status == 200).count();
+            let lost = seen.iter().filter(|one| class.broken.contains(&one.status)).count();
+            let lost = if of.iter().any(|window| window.loses_answers) { lost } else { 0 };
             let here = arrived.get(class.name).copied().unwrap_or_default();
-            assert_eq!(here, good, "{}: at the upstream, and let through", class.name);
-            assert!(class.good != 200 || good >= 10, "{}: {good}", class.name);
+            let told = format!("{}: {here} came, {good} were let through", class.name);
+            assert!((good..=good + lost).contains(&here), "{told}, {lost} may be lost");
+            assert!(class.good != 200 || good >= 3, "{}: {good}", class.name);
             assert!(class.good == 200 || here == 0, "{}: {here} were let through", class.name);
         }
     }
