@@ -16,7 +16,7 @@ use super::{bearer, token, until};
 
 /// How long the endpoint takes: longer than there is between two changes.
 const LATE: Duration = Duration::from_millis(150);
-const CHANGES: u64 = 30;
+const CHANGES: u64 = 20;
 
 /// Nothing is to be felt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,11 +19,6 @@ use super::{BUSY, TIMEOUT, bearer, token, until};
 
 /// `base_interval`, a second unless it is configured, and half of it for the jitter.
 const RELOAD: Duration = Duration::from_millis(1500);
-/// What a request gets from a VM that is gone, and what it gets that was waiting in one.
-const GONE: &[u16] = &[503, LEFT];
-/// A request on which nothing moves any more.
-const LEFT: u16 = 504;
-
 /// What may be broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Machine;
@@ -66,17 +61,17 @@ impl World {
 
     /// A connection to each of two workers, and another to the first of them.
     fn connections(&self) -> [Connection; 3] {
-        let active = |worker: u32| {
-            let all = self.envoy.stats(&format!(".worker_{worker}.downstream_cx_active"));
+        let taken = |worker: u32| {
+            let all = self.envoy.stats(&format!(".worker_{worker}.downstream_cx_total"));
             all.iter().map(|(_, count)| count).sum::<u64>()
         };
         let [mut first, mut second] = [Vec::new(), Vec::new()];
         while first.len() < 2 || second.is_empty() {
-            let before = [active(0), active(1)];
+            let before = [taken(0), taken(1)];
             let connection = Connection::open(self.envoy.address()).unwrap();
-            until("it is accepted", || active(0) + active(1) > before[0] + before[1]);
-            let is_first = active(0) > before[0];
-            if is_first { first.push(connection) } else { second.push(connection) }
+            until("it is accepted", || [taken(0), taken(1)] != before);
+            let of_its_worker = if taken(0) > before[0] { &mut first } else { &mut second };
+            of_its_worker.push(connection);
         }
         let mut all = first.into_iter().take(2).chain(second);
         [(); 3].map(|()| all.next().unwrap())
@@ -131,7 +126,7 @@ fn class(
     good: u16,
     request: impl Fn(u64) -> Request + Send + Sync + 'static,
 ) -> Class<Machine> {
-    Class { name, needs: Some(Machine), good, broken: GONE, request: Box::new(request) }
+    Class { name, needs: Some(Machine), good, broken: &[503], request: Box::new(request) }
 }
 
 fn classes() -> Vec<Class<Machine>> {
@@ -228,7 +223,7 @@ fn a_claim_of_a_vm_that_is_gone_holds_the_others_up_for_the_time_limit() {
     assert_eq!(traps.send(&trap()).unwrap().status, 503);
     assert_eq!(waits.receive().unwrap().status, 200);
     assert!(trapped.elapsed() < TIMEOUT + late + BUSY, "{:?}", trapped.elapsed());
-    assert_eq!(asks.receive().unwrap().status, LEFT);
+    assert_eq!(asks.receive().unwrap().status, 503);
     assert_eq!((world.endpoint.count(), world.upstream.count()), (2, 1));
     assert_eq!(world.upstream.last().header("x-class").as_deref(), Some("waits"));
 }
