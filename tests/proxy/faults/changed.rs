@@ -18,6 +18,9 @@ use super::{bearer, token, until};
 const LATE: Duration = Duration::from_millis(150);
 const CHANGES: u64 = 20;
 
+/// The configuration of a turn.
+type Configure = fn(u64) -> Value;
+
 /// Nothing is to be felt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Nothing {}
@@ -91,7 +94,7 @@ fn changes(workers: u32) {
     let upstream = Upstream::start();
     let provider = Dependency::http(|_| Answer::ok(&jwks(&[Key::of("p256")]).to_string()));
     let endpoint = Dependency::http(late);
-    let plugins: [(Watched, fn(u64) -> Value); 2] = [
+    let plugins: [(Watched, Configure); 2] = [
         (Watched::alone("jwt-auth", &tokens(0)), tokens),
         (Watched::alone("token-introspection", &opaque(0)), opaque),
     ];
@@ -122,7 +125,7 @@ fn changes(workers: u32) {
             challenge.contains(&format!("Turn {CHANGES}"))
         });
     });
-    println!("{workers} workers\n{}", load.table());
+    load.show(workers);
     load.check(&[], &upstream);
 }
 

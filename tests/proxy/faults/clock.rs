@@ -225,7 +225,7 @@ fn moves(workers: u32) {
         world.set(0);
         sleep(Duration::from_millis(300));
     });
-    println!("{workers} workers\n{}", load.table());
+    load.show(workers);
     world.upstream.received().iter().for_each(|request| {
         assert!(request.header("x-class").is_some());
     });

@@ -236,7 +236,7 @@ fn rounds(workers: u32) {
         sleep(Duration::from_millis(400));
         windows
     });
-    println!("{workers} workers\n{}", load.table());
+    load.show(workers);
     load.check(&windows, &world.upstream);
 }
 

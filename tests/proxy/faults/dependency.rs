@@ -25,10 +25,13 @@ pub(super) enum Fault {
     Slow,
 }
 
+type Http = dyn Fn(&Received) -> Answer + Send + Sync;
+type Rpc = dyn Fn(&[u8]) -> Reply + Send + Sync;
+
 /// How it answers when it is well.
 enum Kind {
-    Http(Arc<dyn Fn(&Received) -> Answer + Send + Sync>),
-    Grpc(Arc<dyn Fn(&[u8]) -> Reply + Send + Sync>),
+    Http(Arc<Http>),
+    Grpc(Arc<Rpc>),
 }
 
 enum Server {

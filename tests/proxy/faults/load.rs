@@ -153,17 +153,17 @@ impl<N: Copy + PartialEq + Debug + Send + Sync> Load<N> {
         }
     }
 
-    /// How often each class got each status.
-    pub(super) fn table(&self) -> String {
-        let mut table = String::new();
+    /// How often each class got each status, for whoever wants to see it.
+    #[allow(clippy::print_stdout, reason = "a test's own output, shown where it fails")]
+    pub(super) fn show(&self, workers: u32) {
+        println!("{workers} workers");
         for (class, seen) in self.classes.iter().zip(&self.seen) {
             let mut statuses = BTreeMap::<u16, usize>::new();
             for one in seen.lock().unwrap().iter() {
                 *statuses.entry(one.status).or_default() += 1;
             }
-            table.push_str(&format!("{:32} {statuses:?}\n", class.name));
+            println!("{:32} {statuses:?}", class.name);
         }
-        table
     }
 }
 

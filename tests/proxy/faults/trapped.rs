@@ -172,7 +172,7 @@ fn traps(workers: u32) {
         sleep(RELOAD);
         windows
     });
-    println!("{workers} workers\n{}", load.table());
+    load.show(workers);
     load.check(&windows, &world.upstream);
     assert!(!world.upstream.counts().contains_key("/trapped"));
     assert!(world.reloads("success") >= 3, "{:?}", world.envoy.stats("vm_reload"));

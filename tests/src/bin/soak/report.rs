@@ -100,9 +100,12 @@ fn verdicts(target: &Target, faults: &mut Vec<String>) {
     }
 }
 
+/// A kind of memory.
+type Of = fn(&Sample) -> u64;
+
 fn memory(target: &Target, length: Duration, faults: &mut Vec<String>) {
     let samples = target.samples.lock().expect("not poisoned");
-    let kinds: [(_, fn(&Sample) -> u64); 2] =
+    let kinds: [(_, Of); 2] =
         [("resident", |sample| sample.resident), ("allocated", |sample| sample.allocated)];
     for (kind, of) in kinds {
         let Some(course) = course(&samples, length, of) else {

@@ -34,6 +34,9 @@ pub(crate) struct World {
     _limits: Grpc,
 }
 
+/// The configuration of a turn, of a plugin by its place.
+type Configure = fn(u64, usize) -> Value;
+
 /// An Envoy, and what is known of it.
 pub(crate) struct Target {
     pub(crate) name: &'static str,
@@ -41,7 +44,7 @@ pub(crate) struct Target {
     pub(crate) envoy: Envoy,
     pub(crate) samples: Mutex<Vec<Sample>>,
     pub(crate) verdicts: Mutex<Verdicts>,
-    plugins: Vec<(Watched, fn(u64, usize) -> Value)>,
+    plugins: Vec<(Watched, Configure)>,
     upstream: Upstream,
     arrived: Arc<Mutex<BTreeMap<String, u64>>>,
 }
@@ -60,10 +63,10 @@ impl World {
         let keys = Arc::new(Keys::new());
         let provider = provider(&keys);
         let limits = Grpc::answering(|_| Reply::message(OK));
-        let chain = vec![(Watched::bundled("soak", "chain", &chain(0, 0)), chain as fn(_, _) -> _)];
+        let chain = vec![(Watched::bundled("soak", "chain", &chain(0, 0)), chain as Configure)];
         let alone = config::filters(0).into_iter();
         let alone =
-            alone.map(|(name, config)| (Watched::alone(name, &config), filter as fn(_, _) -> _));
+            alone.map(|(name, config)| (Watched::alone(name, &config), filter as Configure));
         let targets = [("a chain", chain), ("modules of their own", alone.collect())];
         let targets = targets
             .into_iter()
@@ -132,7 +135,7 @@ fn filter(turn: u64, index: usize) -> Value {
 impl Target {
     fn start(
         name: &'static str,
-        plugins: Vec<(Watched, fn(u64, usize) -> Value)>,
+        plugins: Vec<(Watched, Configure)>,
         provider: &Upstream,
         limits: &Grpc,
     ) -> Self {
