@@ -10,7 +10,7 @@ WASM_PACKAGES = -p shared $(patsubst %,-p %,$(notdir $(MODULES)))
 # What is tested of filters in the bundle and in chains too: those that decide who may.
 AS_OTHERS = basic_auth api_key_auth jwt_auth access_policy authenticators configuration
 
-.PHONY: help setup check test demo wasm proxy memory bench fuzz fmt clean
+.PHONY: help setup check test demo wasm proxy memory soak bench fuzz fmt clean
 
 help: ## these lines
 	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -59,6 +59,11 @@ memory: ## what ten plugins take of memory, in the bundle and as modules of thei
 	@scripts/setup wasm envoy
 	@scripts/wasm
 	@$(HOST) run -q $(LOCKED) -p tests --no-default-features --bin memory
+
+soak: ## half an hour of mixed load with keys and configurations that change; MINUTES=5: less
+	@scripts/setup wasm envoy
+	@scripts/wasm
+	@scripts/soak $(MINUTES)
 
 bench: ## what the filters cost, natively and in Envoy; BENCH_PUBLISH=1: into docs/ too
 	@scripts/setup wasm envoy load

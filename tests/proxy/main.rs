@@ -28,6 +28,7 @@ mod demo;
 mod discovery;
 mod drain;
 mod examples;
+mod faults;
 mod harness;
 mod health_shortcut;
 mod hostile;

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use crate::http2::{
     ACK, DATA, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE, block,
@@ -27,6 +28,8 @@ pub enum Reply {
     Close,
     /// With bytes that are no HTTP/2.
     Garbage,
+    /// With a pause before each byte.
+    Slowly(Duration, Box<Self>),
 }
 
 /// A name and a value.
@@ -76,6 +79,14 @@ impl Grpc {
     /// One that answers a call as `handler` says to its message.
     pub fn answering(handler: impl Fn(&[u8]) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::on(listener, handler)
+    }
+
+    /// The same on a port that the caller took.
+    pub fn on(
+        listener: TcpListener,
+        handler: impl Fn(&[u8]) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().expect("bound");
         let (received, ended) = (Arc::default(), Arc::new(AtomicBool::new(false)));
         let (log, stop, handler): (Arc<Log>, _, Arc<Handler>) =
@@ -144,14 +155,32 @@ fn converse(stream: TcpStream, log: &Log, handler: &Handler) -> io::Result<()> {
         let message = body.get(5..).unwrap_or_default().to_vec();
         let reply = handler(&message);
         log.lock().expect("not poisoned").push(message);
-        if !answer(reader.get_mut(), id, reply)? {
+        let goes_on = match reply {
+            Reply::Slowly(pause, reply) => answer(&mut Slow(reader.get_mut(), pause), id, *reply)?,
+            reply => answer(reader.get_mut(), id, reply)?,
+        };
+        if !goes_on {
             return Ok(());
         }
     }
 }
 
+/// Writes with a pause before each byte.
+struct Slow<'a>(&'a mut TcpStream, Duration);
+
+impl Write for Slow<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        thread::sleep(self.1);
+        self.0.write(&bytes[..bytes.len().min(1)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// Whether the connection goes on.
-fn answer(stream: &mut TcpStream, id: u32, reply: Reply) -> io::Result<bool> {
+fn answer(stream: &mut impl Write, id: u32, reply: Reply) -> io::Result<bool> {
     match reply {
         Reply::Http(head, body, trailers) => {
             write(stream, HEADERS, END_HEADERS, id, &block(&head))?;
@@ -170,6 +199,7 @@ fn answer(stream: &mut TcpStream, id: u32, reply: Reply) -> io::Result<bool> {
             stream.write_all(&[0xff; 64])?;
             return Ok(false);
         }
+        Reply::Slowly(_, reply) => return answer(stream, id, *reply),
     }
     Ok(true)
 }

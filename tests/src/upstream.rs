@@ -6,7 +6,7 @@ mod wire;
 
 use std::collections::BTreeMap;
 use std::io::BufReader;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -77,12 +77,16 @@ impl Answer {
 
 type Handler = dyn Fn(&Received) -> Answer + Send + Sync;
 
-/// The server. It ends when it is dropped.
+/// The server. It ends when it is dropped, and its connections with it.
 pub struct Upstream {
     address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
     ended: Arc<AtomicBool>,
+    open: Arc<Open>,
 }
+
+/// The connections that are open, by number.
+type Open = Mutex<BTreeMap<usize, TcpStream>>;
 
 impl Upstream {
     /// One that answers 200 and says what it got.
@@ -103,20 +107,29 @@ impl Upstream {
     ) -> Self {
         let address = listener.local_addr().expect("bound");
         let (received, ended) = (Arc::default(), Arc::new(AtomicBool::new(false)));
+        let open = Arc::<Open>::default();
         let (log, stop, handler): (Arc<Mutex<Vec<Received>>>, _, Arc<Handler>) =
             (Arc::clone(&received), Arc::clone(&ended), Arc::new(handler));
+        let connections = Arc::clone(&open);
         thread::spawn(move || {
-            for stream in listener.incoming() {
+            for (number, stream) in listener.incoming().enumerate() {
                 if stop.load(Ordering::SeqCst) {
                     return;
                 }
                 let (log, handler, stop) =
                     (Arc::clone(&log), Arc::clone(&handler), Arc::clone(&stop));
+                let connections = Arc::clone(&connections);
                 let Ok(stream) = stream else { continue };
-                thread::spawn(move || serve(stream, &log, &*handler, &stop));
+                if let Ok(stream) = stream.try_clone() {
+                    connections.lock().expect("not poisoned").insert(number, stream);
+                }
+                thread::spawn(move || {
+                    serve(stream, &log, &*handler, &stop);
+                    connections.lock().expect("not poisoned").remove(&number);
+                });
             }
         });
-        Self { address, received, ended }
+        Self { address, received, ended, open }
     }
 
     /// Where it listens.
@@ -159,6 +172,10 @@ impl Drop for Upstream {
         self.ended.store(true, Ordering::SeqCst);
         // Wakes the thread that waits for connections, so that the port is free again.
         let _ = TcpStream::connect(self.address);
+        let open = self.open.lock().expect("not poisoned");
+        for connection in open.values() {
+            let _ = connection.shutdown(Shutdown::Both);
+        }
     }
 }
 

@@ -25,6 +25,7 @@ pub struct Setup {
     top: Value,
     workers: u32,
     may_fail: bool,
+    environment: Vec<(String, String)>,
 }
 
 impl Default for Setup {
@@ -41,6 +42,7 @@ impl Default for Setup {
             top: json!({}),
             workers: 2,
             may_fail: false,
+            environment: Vec::new(),
         }
     }
 }
@@ -211,9 +213,18 @@ impl Setup {
         self
     }
 
+    /// A variable of the environment that Envoy itself runs in.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Starts it.
     pub fn start(&self) -> Envoy {
-        Envoy::start(&self.bootstrap(), self.workers, self.may_fail)
+        let bootstrap = self.bootstrap();
+        let config = Config::Json(&bootstrap);
+        Envoy::of(&config, self.workers, self.may_fail, &self.environment)
     }
 
     /// Starts it with more of a bootstrap, which is YAML.

@@ -23,6 +23,7 @@ mod choice;
 mod grpc_health;
 mod parts;
 mod process;
+mod watched;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -34,6 +35,7 @@ use crate::client::Request;
 pub use bootstrap::Setup;
 pub use parts::{wasm, wasm_of};
 use process::{Config, Process};
+pub use watched::Watched;
 
 /// What Envoy's log says when a VM has trapped.
 const TRAPS: [&str; 6] = [
@@ -59,13 +61,13 @@ impl Envoy {
     /// # Panics
     /// Where it does not get ready, with the end of its log.
     pub fn start(bootstrap: &Value, workers: u32, may_fail: bool) -> Self {
-        Self::of(&Config::Json(bootstrap), workers, may_fail)
+        Self::of(&Config::Json(bootstrap), workers, may_fail, &[])
     }
 
     /// Starts one on the text of a bootstrap in YAML, as an example for people is written. In it,
     /// `{folder}` is a folder that Envoy may write to, and the ports are to be 0.
     pub fn of_yaml(text: &str, workers: u32) -> Self {
-        Self::of(&Config::Yaml(text), workers, false)
+        Self::of(&Config::Yaml(text), workers, false, &[])
     }
 
     /// What Envoy's log says of a bootstrap in YAML; nothing where it accepts it.
@@ -73,8 +75,13 @@ impl Envoy {
         process::refusal(&Config::Yaml(text))
     }
 
-    fn of(config: &Config<'_>, workers: u32, may_fail: bool) -> Self {
-        let mut process = Process::start(config, workers);
+    fn of(
+        config: &Config<'_>,
+        workers: u32,
+        may_fail: bool,
+        environment: &[(String, String)],
+    ) -> Self {
+        let mut process = Process::start(config, workers, environment);
         let deadline = Instant::now() + Duration::from_secs(60);
         let admin = process.admin_address(deadline);
         let mut envoy = Self { process, admin, listeners: Vec::new(), may_fail };

@@ -36,12 +36,16 @@ enum Program {
 }
 
 impl Process {
-    pub(super) fn start(config: &Config<'_>, workers: u32) -> Self {
+    pub(super) fn start(
+        config: &Config<'_>,
+        workers: u32,
+        environment: &[(String, String)],
+    ) -> Self {
         let (folder, bootstrap) = write(config);
         let path = folder.path().display().to_string();
         let container = container_of(&folder);
         let program = program();
-        let mut command = program.command(&folder, &container);
+        let mut command = program.command(&folder, &container, environment);
         command.args(["-c", &bootstrap, "--disable-hot-restart"]);
         command.args(["--concurrency", &workers.to_string()]);
         command.args(["--admin-address-path", &format!("{path}/admin")]);
@@ -134,7 +138,7 @@ impl Drop for Process {
 /// What Envoy says of a bootstrap that it refuses (`--mode validate`); `None` where it accepts it.
 pub(super) fn refusal(config: &Config<'_>) -> Option<String> {
     let (folder, bootstrap) = write(config);
-    let mut command = program().command(&folder, &container_of(&folder));
+    let mut command = program().command(&folder, &container_of(&folder), &[]);
     command.args(["-c", &bootstrap, "--mode", "validate", "-l", "info"]);
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -159,16 +163,25 @@ fn container_of(folder: &TempDir) -> String {
 }
 
 impl Program {
-    fn command(&self, folder: &TempDir, container: &str) -> Command {
+    fn command(
+        &self,
+        folder: &TempDir,
+        container: &str,
+        environment: &[(String, String)],
+    ) -> Command {
         match self {
-            Self::Binary(path) => Command::new(path),
-            Self::Docker => docker(folder, container),
+            Self::Binary(path) => {
+                let mut command = Command::new(path);
+                command.envs(environment.iter().map(|(name, value)| (name, value)));
+                command
+            }
+            Self::Docker => docker(folder, container, environment),
         }
     }
 }
 
 /// As the user whose folder it is; the image's own entry point would become another one.
-fn docker(folder: &TempDir, container: &str) -> Command {
+fn docker(folder: &TempDir, container: &str, environment: &[(String, String)]) -> Command {
     let owner = fs::metadata(folder.path()).expect("a folder");
     let user = format!("{}:{}", owner.uid(), owner.gid());
     let mount = |path: &Path| format!("{0}:{0}", path.display());
@@ -176,6 +189,9 @@ fn docker(folder: &TempDir, container: &str) -> Command {
     let mut command = Command::new("docker");
     command.args(["run", "--rm", "--network", "host", "--name", container]);
     command.args(["--user", &user, "--entrypoint", "envoy"]);
+    for (name, value) in environment {
+        command.args(["-e", &format!("{name}={value}")]);
+    }
     command.args(["-v", &mount(folder.path()), "-v", &mount(top()), &image]);
     command
 }

@@ -1,0 +1,2 @@
+//! The module of `trap`.
+shared::bundle!(trap::FILTERS, wait, response);
