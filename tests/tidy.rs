@@ -74,8 +74,10 @@ fn the_abi_is_named_in_the_adapter_alone() {
         for word in
             ["unsafe {", "unsafe fn", "no_mangle", "proxy_on_", "extern \"C\"", "shared::proxy::"]
         {
+            // The program reads the names of a built module's exports.
+            let is_data = word == "proxy_on_" && place.starts_with("cli/");
             assert!(
-                !text.contains(word),
+                is_data || !text.contains(word),
                 "{place} says `{word}`: that belongs in shared/src/proxy"
             );
         }
