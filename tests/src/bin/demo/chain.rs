@@ -9,14 +9,12 @@ use tests::envoy::{Envoy, Setup};
 use tests::upstream::Upstream;
 
 use crate::ask::Ask;
-use crate::lines::line_of;
+use crate::lines::{PATIENCE, line_of};
 use crate::steps::{came, equal};
 use crate::world::{Outcome, World, must};
 
 /// What tokens are signed with, as a JWK has it: public, and so for a demo alone.
 const KEY: &str = "cHVibGljLCBhbmQgc28gZm9yIGEgZGVtb25zdHJhdGlvbiBhbG9uZQ";
-/// How long a step waits for what comes in the background; the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) fn one_pass(world: &World) -> Outcome {
     let before = world.service.count();
