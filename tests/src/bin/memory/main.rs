@@ -29,33 +29,7 @@ fn filters() -> Vec<(&'static str, Value)> {
             json!({"verdict": "defer", "consumers": [{"name": "a", "keys": [{"id": "a", "value": "secret-key"}]}]}),
         ),
         ("jwt-auth", json!({"verdict": "defer", "providers": [provider]})),
-        (
-            "token-introspection",
-            json!({
-                "verdict": "defer",
-                "endpoint": {"uri": "https://idp.example/introspect", "cluster": "idp"},
-                "client": {"id": "gatehouse", "secret": "demo"},
-                "audiences": ["a"],
-            }),
-        ),
-        (
-            "oauth2-login",
-            json!({
-                "mode": "off",
-                "issuer": "https://idp.example",
-                "discovery": {"cluster": "idp"},
-                "client": {"id": "demo", "secret": "demo"},
-                "external_url": "https://app.example",
-                "session": {"keys": ["q3Fv8sX1LzP0mYd7Rk2Tn9Wb4Hc6Jg5Ea+Uo/Ii1KsM="]},
-            }),
-        ),
-        ("trace-context", json!({})),
-        ("telemetry", json!({})),
         ("access-policy", json!({"services": [{"name": "all", "methods": [method]}]})),
-        (
-            "rate-limit",
-            json!({"limits": [{"name": "all", "quota": {"requests": 1000, "per": "1s"}}]}),
-        ),
     ]
 }
 
@@ -74,7 +48,6 @@ fn main() {
     });
     let entries: Vec<_> = filters.iter().map(|(name, config)| json!({*name: config})).collect();
     let chain = Setup::new().bundled("chain", "chain", &json!({"chain": entries}));
-    let [apart, bundled, chain] = [apart, bundled, chain].map(|setup| setup.cluster("idp", None));
     println!("resident memory in MB, {PLUGINS} plugins of {} filters", filters.len());
     println!("{:40} {:>10} {:>10}", "", "1 worker", "8 workers");
     for (name, setup) in [
