@@ -267,7 +267,8 @@ fn too_many(world: &World) -> Outcome {
 
 fn counted(world: &World) -> Outcome {
     println!("    $ curl -s 'http://{}/stats?filter=gatehouse&usedonly'", world.envoy.admin());
-    for (name, count) in world.envoy.stats("wasmcustom.gatehouse.") {
+    let of_chain = world.chain.stats("wasmcustom.gatehouse.access-policy.");
+    for (name, count) in world.envoy.stats("wasmcustom.gatehouse.").into_iter().chain(of_chain) {
         if count > 0 {
             println!("    {name}: {count}");
         }
