@@ -160,7 +160,11 @@ fn the_tour_shows_what_it_says_and_all_that_is_watched_exists() {
     assert!(!said.to_lowercase().contains("\n  x-api-key"), "{said}");
     Request::new("DELETE", "/orders").send(world.envoy.listener("main"));
     let spans = |export: &Received| export.target == "/v1/traces";
-    assert!(world.collector.received().iter().any(spans), "the collector has no spans");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !world.collector.received().iter().any(spans) {
+        assert!(Instant::now() < deadline, "the collector has no spans");
+        std::thread::sleep(Duration::from_millis(100));
+    }
 
     let scrape = world.scrape_with("gatehouse_duration_ms_bucket{");
     let lines = scrape.lines().filter(|line| !line.starts_with('#'));
