@@ -10,7 +10,7 @@ WASM_PACKAGES = -p shared $(patsubst %,-p %,$(notdir $(MODULES)))
 # What is tested of filters in the bundle and in chains too: those that decide who may.
 AS_OTHERS = basic_auth api_key_auth jwt_auth access_policy authenticators configuration
 
-.PHONY: help setup check test demo wasm proxy memory soak bench fuzz fmt clean
+.PHONY: help setup check test demo wasm image proxy memory soak bench fuzz supply fmt clean
 
 help: ## these lines
 	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16

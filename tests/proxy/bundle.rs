@@ -1,5 +1,6 @@
 //! `gatehouse.wasm` in the real Envoy: which filter a plugin is, and chains of them.
 
+mod refusals;
 mod update;
 
 use std::time::Duration;

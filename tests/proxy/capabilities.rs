@@ -9,7 +9,7 @@ use serde::Deserialize as _;
 use serde_json::{Value, json};
 use tests::client::Request;
 use tests::envoy::Setup;
-use tests::modules::{module, top};
+use tests::modules::{BUNDLE, filters, module, top};
 use tests::upstream::Upstream;
 
 use crate::drain::program;
@@ -62,6 +62,22 @@ fn every_bootstrap_allows_its_modules_what_they_need_and_no_more() {
         }
     }
     assert!(machine_count >= 13, "{machine_count}");
+}
+
+/// A filter's README says what its module may do.
+#[test]
+fn every_readme_ends_with_what_its_module_may_do() {
+    for name in filters().into_iter().chain(["bundle".to_owned()]) {
+        let text = fs::read_to_string(top().join(format!("filters/{name}/README.md"))).unwrap();
+        let section = text.split_once("\n## What the module may do\n").map(|(_, section)| section);
+        let section = section.unwrap_or_else(|| panic!("{name}: run scripts/capabilities"));
+        let block = section.split("```\n").nth(1).unwrap_or_default();
+        let block: Value = serde_norway::from_str(block).unwrap();
+        let module = module(if name == "bundle" { BUNDLE } else { &name });
+        let needed = of(&module.display().to_string());
+        let allowed = &block["capability_restriction_config"]["allowed_capabilities"];
+        assert_eq!(allowed, &needed, "filters/{name}/README.md: run scripts/capabilities");
+    }
 }
 
 /// The status of a request without credentials, with a list without one of its names.

@@ -100,6 +100,22 @@ impl World {
     fn operations(&self, method: &str, target: &str) -> Response {
         Request::new(method, target).send(self.envoy.listener("operations"))
     }
+
+    /// Waits until the collector has a span of a trace, and of which service it is.
+    fn wait_for_span(&self, trace: &str) {
+        let id = u128::from_str_radix(trace, 16).unwrap().to_be_bytes();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let has = |part: &[u8]| {
+            self.collector.received().iter().any(|export| {
+                export.target == "/v1/traces"
+                    && export.body.windows(part.len()).any(|known| known == part)
+            })
+        };
+        while !(has(&id) && has(b"service.name") && has(b"edge")) {
+            assert!(Instant::now() < deadline, "no span of {trace}");
+            sleep(Duration::from_millis(100));
+        }
+    }
 }
 
 /// The objects of the file that have a member.
@@ -139,10 +155,25 @@ fn the_numbers_are_those_of_the_guide() {
     assert_eq!(route["timeout"], "60s");
     let mut plugins = Vec::new();
     with(&file, "vm_config", &mut plugins);
-    assert!(plugins.len() >= 5);
-    for plugin in plugins {
+    let kinds: Vec<_> = plugins.iter().map(|plugin| &plugin["root_id"]).collect();
+    assert_eq!(kinds, ["chain", "health-shortcut"]);
+    for plugin in &plugins {
         assert_eq!(plugin["failure_policy"], "FAIL_RELOAD");
+        assert_eq!(plugin["vm_config"], plugins[0]["vm_config"], "they share a VM");
     }
+    let chain = plugins[0]["configuration"]["value"]["chain"].as_array().unwrap();
+    let names: Vec<_> = chain.iter().flat_map(|entry| entry.as_object().unwrap().keys()).collect();
+    let expected = [
+        "health-shortcut",
+        "trace-context",
+        "telemetry",
+        "basic-auth",
+        "api-key-auth",
+        "jwt-auth",
+        "access-policy",
+        "rate-limit",
+    ];
+    assert_eq!(names, expected);
 }
 
 #[test]
@@ -211,9 +242,12 @@ fn every_exchange_has_a_line_and_a_span_and_probes_have_none() {
     let world = start(echo, &[]);
     assert_eq!(world.send(&Request::get("/livez")).status, 200);
     assert_eq!(world.send(&carol("GET", "/files/a?secret=1")).status, 200);
-    assert_eq!(world.send(&Request::get("/users")).status, 401);
-    let lines = world.envoy.access_log(2);
-    assert_eq!(lines.len(), 2, "{lines:?}");
+    let refused = world.send(&Request::get("/users"));
+    assert_eq!(refused.status, 401);
+    // Two of telemetry, which the sampled traces ask for, among two of the access log.
+    let lines = world.envoy.access_log(4);
+    assert_eq!(lines.len(), 4, "{lines:?}");
+    let (told, lines): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line["msg"] == "end");
     let expected = json!({
         "method": "GET", "path": "/files/a", "status": 200, "service": "files", "operation": "read",
         "subject": "carol", "upstream": "upstream", "client": "127.0.0.1", "protocol": "HTTP/1.1",
@@ -222,21 +256,76 @@ fn every_exchange_has_a_line_and_a_span_and_probes_have_none() {
         assert_eq!(&lines[0][name], value, "{name}");
     }
     assert_eq!(lines[1]["details"], "gatehouse.access-policy.unauthenticated");
-    // The upstream, the log and the collector name the same trace.
+    assert_eq!(told[1]["reason"], lines[1]["details"]);
+    assert_eq!(
+        [&told[0]["trace_id"], &told[1]["trace_id"]],
+        [&lines[0]["trace_id"], &lines[1]["trace_id"]]
+    );
+    // The upstream, the client, the log and the collector name the same trace.
     let parent = world.requests()[0].header("traceparent").expect("a traceparent");
-    let trace = parent.split('-').nth(1).unwrap().to_owned();
-    assert_eq!(lines[0]["trace_id"], trace);
-    let id = u128::from_str_radix(&trace, 16).unwrap().to_be_bytes();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    let has = |part: &[u8]| {
-        let spans = world.collector.received();
-        spans.iter().any(|export| {
-            export.target == "/v1/traces"
-                && export.body.windows(part.len()).any(|known| known == part)
-        })
+    assert_eq!(parent.split('-').nth(1).unwrap(), lines[0]["trace_id"]);
+    let response = refused.header("traceresponse").expect("a traceresponse");
+    assert_eq!(response.split('-').nth(1).unwrap(), lines[1]["trace_id"]);
+    for line in lines {
+        world.wait_for_span(line["trace_id"].as_str().unwrap());
+    }
+}
+
+/// What the file says in comments: Envoy's own tracer in place of trace-context.
+#[test]
+fn the_tracer_can_be_envoys_own() {
+    let text = text();
+    let lines = || text.split_inclusive('\n');
+    let block = |first: &str, rest: &str| {
+        let from = lines().skip_while(|line| !line.contains(first));
+        let rest = from.clone().skip(1).take_while(|line| line.starts_with(rest));
+        from.take(1).chain(rest).collect::<String>()
     };
-    while !(has(&id) && has(b"service.name") && has(b"edge")) {
-        assert!(Instant::now() < deadline, "no span of {trace}");
+    let tracer = block("#tracing:", "                #");
+    assert_eq!(tracer.lines().count(), 9, "{tracer}");
+    let ours = block("- trace-context:", "                                  ");
+    let world = start(
+        echo,
+        &[
+            (&tracer, &tracer.replace('#', "")),
+            (&ours, ""),
+            ("%FILTER_STATE(wasm.gatehouse.trace_id:PLAIN)%", "%TRACE_ID%"),
+        ],
+    );
+    assert_eq!(world.send(&carol("GET", "/files/a")).status, 200);
+    let parent = world.requests()[0].header("traceparent").expect("a traceparent");
+    let lines = world.envoy.access_log(1);
+    let line = lines.iter().find(|line| line["msg"].is_null()).unwrap();
+    assert_eq!(line["trace_id"], parent.split('-').nth(1).unwrap());
+    world.wait_for_span(line["trace_id"].as_str().unwrap());
+}
+
+#[test]
+fn who_asks_for_more_than_their_part_waits_and_others_do_not() {
+    let quota = "quota: { requests: 100, per: 1s, burst: 200 }";
+    let world = start(echo, &[(quota, "quota: { requests: 3, per: 1h }")]);
+    let statuses: Vec<_> = (0..4).map(|_| world.send(&carol("GET", "/files/a")).status).collect();
+    assert_eq!(statuses, [200, 200, 200, 429]);
+    let refused = world.send(&carol("GET", "/files/a"));
+    assert!(refused.header("retry-after").is_some() && refused.header("traceresponse").is_some());
+    assert_eq!(
+        world.send(&Request::get("/users").header("x-api-key", "acme demo key")).status,
+        200
+    );
+    assert_eq!(world.requests().len(), 4);
+    // Counts are handed to the proxy once a second.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let has = |page: &str, words: &[&str]| {
+        page.lines().any(|line| words.iter().all(|word| line.contains(word)))
+    };
+    let refusals = ["gatehouse_refusals{", "source=\"rate-limit\"", "reason=\"limited\"", " 2"];
+    let passed = ["gatehouse_requests{", "service=\"users\"", "tier=\"gold\"", " 1"];
+    loop {
+        let page = world.operations("GET", "/stats/prometheus").text();
+        if has(&page, &refusals) && has(&page, &passed) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{page}");
         sleep(Duration::from_millis(100));
     }
 }

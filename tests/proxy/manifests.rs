@@ -2,6 +2,8 @@
 //! configuration for Istio and for Envoy Gateway. That the modules take it is shown in `examples`.
 
 use std::fs;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 
 use boon::{Compiler, SchemaIndex, Schemas};
 use serde::Deserialize as _;
@@ -122,4 +124,41 @@ fn the_schemas_refuse_what_the_definitions_refuse() {
     {
         assert!(policy.complaint(&with(&code)).is_some(), "{code}");
     }
+}
+
+/// What the definitions that npm publishes say of manifests, a line for each.
+fn published(manifests: &[Value]) -> Vec<String> {
+    let modules = std::env::var("GATEHOUSE_DEFINITIONS_MODULES");
+    let modules = modules.expect("run `make setup`, and tests by scripts/env");
+    let mut node = Command::new("node")
+        .arg(top().join("tests/schemas/check.mjs"))
+        .arg(modules)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let text = Value::from(manifests).to_string();
+    node.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = node.wait_with_output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_published_definitions_take_all_of_them() {
+    let mut manifests = Vec::new();
+    for name in filters().into_iter().chain(["chain".to_owned()]) {
+        manifests.extend(documents(&format!("envoy/istio/{name}.yaml")));
+        manifests.extend(documents(&format!("envoy/gateway/{name}.yaml")));
+    }
+    let said = published(&manifests);
+    assert_eq!(said.len(), manifests.len());
+    assert!(said.iter().all(|line| line.ends_with(": good")), "{said:#?}");
+    // And they do refuse something.
+    let chain = ["istio", "gateway"].map(|of| documents(&format!("envoy/{of}/chain.yaml")));
+    let [mut istio, mut gateway] = chain.map(|documents| documents[0].clone());
+    istio["spec"]["phase"] = json!("LATER");
+    gateway["spec"]["wasm"][0]["code"]["type"] = json!("File");
+    let said = published(&[istio, gateway]);
+    assert!(said.iter().all(|line| line.contains("one of the allowed values")), "{said:#?}");
 }

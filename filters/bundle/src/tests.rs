@@ -129,6 +129,34 @@ fn a_chain_answers_as_its_filters_do_behind_each_other() {
     assert!(seen.len() >= 12, "{seen:?}");
 }
 
+/// With those who look at responses and ends: traces, lines and limits.
+#[test]
+fn what_is_refused_is_seen_to_its_end_as_behind_each_other() {
+    let traces = json!({"sampling": {"root": "always"}, "response": {"traceresponse": true}});
+    let limit = json!({"name": "all", "quota": {"requests": 20, "per": "1h"}});
+    let filters = [
+        probes(),
+        ("trace-context", traces),
+        ("telemetry", json!({"lines": "all"})),
+        users("defer", "enforce"),
+        keys("defer", false),
+        policy("enforce"),
+        ("rate-limit", json!({"limits": [limit]})),
+    ];
+    let (mut dice, (mut alone, mut chained)) = (Dice(15), both(&filters));
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..300 {
+        let headers = request(&mut dice);
+        let (one, other) = (alone.send(&headers), chained.send(&headers));
+        assert_eq!(without_writes(&one), without_writes(&other), "{headers:?}");
+        assert!(one.state.contains_key("gatehouse.trace_id") || one.verdict.contains("health"));
+        assert_eq!(alone.respond("ratelimit"), chained.respond("ratelimit"), "{headers:?}");
+        assert_eq!(alone.log(), chained.log(), "{headers:?}");
+        seen.insert(one.verdict);
+    }
+    assert!(seen.contains("429 gatehouse.rate-limit.limited") && seen.len() >= 9, "{seen:?}");
+}
+
 #[test]
 fn a_chain_reads_its_request_once() {
     let filters = [probes(), users("defer", "enforce"), keys("defer", false), policy("enforce")];

@@ -129,7 +129,10 @@ impl Telemetry {
         line.text("level", level(outcome).as_bytes());
         text(&mut line, "trace_id", trace.trace_id());
         text(&mut line, "span_id", trace.span_id());
-        text(&mut line, "request_id", header("x-request-id"));
+        // That of trace-context where it gave one: in a chain, no header has it when the request was refused.
+        let given =
+            if outcome.is_refused() { state(exchange, "gatehouse.request_id") } else { None };
+        text(&mut line, "request_id", given.as_deref().unwrap_or_else(|| header("x-request-id")));
         line.text("msg", b"end");
         if let Some(service) = service {
             line.text("goa.service", service);

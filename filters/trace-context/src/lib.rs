@@ -68,6 +68,7 @@ struct States {
     span_id: Rc<str>,
     traceparent: Rc<str>,
     traceresponse: Rc<str>,
+    request_id: Rc<str>,
 }
 
 impl Default for States {
@@ -77,6 +78,7 @@ impl Default for States {
             span_id: Rc::from("gatehouse.span_id"),
             traceparent: Rc::from(shared::trace::STATE),
             traceresponse: Rc::from(w3c::TRACERESPONSE),
+            request_id: Rc::from("gatehouse.request_id"),
         }
     }
 }
@@ -264,6 +266,8 @@ impl TraceContext {
         let id = request_id::choose(config, came, trusted, &mut self.ids);
         if came != shared::headers::Sole::Once(&id) {
             effects.set_request_header(Rc::clone(&header), Rc::clone(&id));
+            // In a chain the header is not changed where another filter refuses the request.
+            effects.set_state(Rc::clone(&self.states.request_id), Rc::clone(&id));
         }
         if config.echo {
             effects.set_response_header(header, id);

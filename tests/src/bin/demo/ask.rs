@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 
 use tests::client::Request;
 
-/// A GET.
+/// A request without a body.
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
+    method: &'static str,
     target: String,
     credentials: Option<&'static str>,
     headers: Vec<(&'static str, Vec<u8>)>,
@@ -15,7 +16,12 @@ pub(crate) struct Ask {
 impl Ask {
     /// For a path, with nothing that says who asks.
     pub(crate) fn get(target: impl Into<String>) -> Self {
-        Self { target: target.into(), credentials: None, headers: Vec::new() }
+        Self::of("GET", target)
+    }
+
+    /// The same by another method.
+    pub(crate) fn of(method: &'static str, target: impl Into<String>) -> Self {
+        Self { method, target: target.into(), credentials: None, headers: Vec::new() }
     }
 
     /// With a user and a password: `alice:demo`.
@@ -38,6 +44,9 @@ impl Ask {
     /// What sends it from a shell (bash, zsh).
     pub(crate) fn command(&self, to: SocketAddr) -> String {
         let mut command = "curl -i".to_owned();
+        if self.method != "GET" {
+            command.push_str(&format!(" -X {}", self.method));
+        }
         if self.target.contains("..") {
             command.push_str(" --path-as-is");
         }
@@ -56,7 +65,10 @@ impl Ask {
     /// What is sent.
     pub(crate) fn request(&self, to: SocketAddr) -> Request {
         let mut request =
-            Request::bare("GET", self.target.as_bytes()).header("host", to.to_string());
+            Request::bare(self.method, self.target.as_bytes()).header("host", to.to_string());
+        if self.method != "GET" {
+            request = request.body(b"");
+        }
         if let Some(credentials) = self.credentials {
             request = request.basic(credentials);
         }

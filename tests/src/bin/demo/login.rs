@@ -1,5 +1,7 @@
 //! The step with a sign-in: an Envoy of its own, with a provider that lets everybody in.
 
+use std::time::Duration;
+
 use serde_json::json;
 use tests::client::Response;
 use tests::envoy::{Envoy, Setup};
@@ -11,6 +13,9 @@ use crate::steps::{came, equal};
 use crate::world::{Outcome, World, must};
 
 const ISSUER: &str = "https://idp.example";
+
+/// How long the provider's access tokens last.
+const LIFE: Duration = Duration::from_secs(3);
 
 /// A browser that is not signed in, the provider's page left out: its user has typed a password there.
 pub(crate) fn sign_in(world: &World) -> Outcome {
@@ -46,6 +51,30 @@ pub(crate) fn sign_in(world: &World) -> Outcome {
     world.says(
         "A browser is sent to the provider and comes back with a session, sealed in a cookie.",
     );
+    *world.session.lock().map_err(|error| error.to_string())? = session;
+    Ok(())
+}
+
+/// The session of the step before: its tokens end soon.
+pub(crate) fn refresh_and_leave(world: &World) -> Outcome {
+    let session = world.session.lock().map_err(|error| error.to_string())?.clone();
+    std::thread::sleep(LIFE);
+    let account = |cookie: &str| Ask::get("/account").header("cookie", cookie);
+    // The first to find that finds the tokens too old fetches new ones; the second waits for the same.
+    let answer = world.ask_login(&account(&session), 200)?;
+    let fresh = cookie(&answer);
+    must(!fresh.is_empty() && fresh != session, || "there is no new cookie".into())?;
+    world.ask_login(&account(&session), 200)?;
+    let counter = "oauth2-login.refreshed.result.ok";
+    equal(counter, &world.login.counted(counter), &1)?;
+    let elsewhere = Ask::of("POST", "/oauth2/logout").header("origin", "https://evil.example");
+    world.ask_login(&elsewhere.header("cookie", &fresh), 403)?;
+    let here = Ask::of("POST", "/oauth2/logout").header("origin", "https://app.example");
+    let left = world.ask_login(&here.header("cookie", &fresh), 303)?;
+    let location = left.header("location").unwrap_or_default();
+    must(location.starts_with("https://idp.example/end?"), || location.clone())?;
+    equal("the cookies that stay", &cookie(&left).as_str(), &"")?;
+    world.says("A session's tokens are fetched anew once, whoever asks; signing out ends it at the provider, too.");
     Ok(())
 }
 
@@ -71,8 +100,9 @@ fn answer(request: &Received) -> Answer {
             let claims = with(claims(ISSUER, "demo"), &json!({"nonce": code}));
             json!({
                 "access_token": "an access token",
+                "refresh_token": format!("a token for another{}", form.len()),
                 "token_type": "Bearer",
-                "expires_in": 300,
+                "expires_in": LIFE.as_secs(),
                 "id_token": key.sign("ES256", &claims),
             })
         }
@@ -80,6 +110,7 @@ fn answer(request: &Received) -> Answer {
             "issuer": ISSUER,
             "authorization_endpoint": "https://idp.example/auth",
             "token_endpoint": "https://idp.example/token",
+            "end_session_endpoint": "https://idp.example/end",
             "jwks_uri": "https://idp.example/keys",
         }),
     };
@@ -93,6 +124,7 @@ pub(crate) fn start(service: &Upstream, provider: &Upstream) -> Envoy {
         "client": {"id": "demo", "secret": "${CLIENT_SECRET}"},
         "external_url": "https://app.example",
         "session": {"keys": ["${COOKIE_KEY}"]},
+        "logout": {"path": "/oauth2/logout"},
     });
     let variables = json!({"key_values": {
         "CLIENT_SECRET": "demo",

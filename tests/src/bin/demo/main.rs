@@ -1,5 +1,6 @@
-//! The demo: the real Envoy with all filters in front of a small service. It sends real requests and
-//! shows each as a command that can be typed, with its answer and what that shows.
+//! The demo: the real Envoy in front of a small service, with all filters as modules of their own, with
+//! the chain of a service in production, and with a sign-in of browsers. It sends real requests and shows
+//! each as a command that can be typed, with its answer and what that shows.
 //!
 //! 1. Every step checks what it shows. At the first that is not so the demo says what, and ends
 //!    with 1.
@@ -10,6 +11,7 @@
 #![allow(clippy::indexing_slicing, clippy::disallowed_methods, reason = "test code")]
 
 mod ask;
+mod chain;
 mod checks;
 mod guide;
 mod lines;

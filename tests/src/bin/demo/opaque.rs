@@ -21,7 +21,9 @@ pub(crate) fn token(world: &World) -> Outcome {
     let answer = world.ask(&Ask::get("/ledger").with_token("made-up"), 401)?;
     let challenge = r#"Bearer realm="Demo", error="invalid_token", error_description="The token is not active""#;
     header(&answer, "www-authenticate", challenge)?;
-    world.says("Who an opaque token is, its provider says: once for all workers, for a minute.");
+    // The provider is ill, and says nothing of this one.
+    world.ask(&Ask::get("/ledger").with_token("on-a-bad-day"), 503)?;
+    world.says("Who an opaque token is, its provider says: once for all workers. Where it cannot, nobody passes.");
     Ok(())
 }
 
@@ -31,6 +33,9 @@ pub(crate) fn provider() -> Upstream {
         let form = String::from_utf8_lossy(&request.body).into_owned();
         let known = form.split('&').any(|part| part == format!("token={TOKEN}"));
         let good = json!({"active": true, "sub": "dora", "aud": "reports", "token_type": "Bearer"});
+        if form.contains("token=on-a-bad-day") {
+            return Answer::status(500, "");
+        }
         let says = if known { good } else { json!({"active": false}) };
         let kind = ("content-type".to_owned(), "application/json".to_owned());
         Answer::Http(200, vec![kind], says.to_string().into_bytes())

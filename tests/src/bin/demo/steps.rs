@@ -5,6 +5,7 @@ use tests::client::Response;
 use tests::upstream::Received;
 
 use crate::ask::Ask;
+use crate::chain;
 use crate::checks;
 use crate::guide;
 use crate::lines;
@@ -32,6 +33,7 @@ pub(crate) const STEPS: &[(&str, Step)] = &[
     ("A header that is not UTF-8", not_utf8),
     ("An API key", api_key),
     ("A key in the query", key_in_query),
+    ("A hashed key in a cookie", key_in_cookie),
     ("Keys that are not good", bad_keys),
     ("A token", tokens::good),
     ("Tokens that are not good", tokens::bad),
@@ -40,16 +42,24 @@ pub(crate) const STEPS: &[(&str, Step)] = &[
     ("The database goes down", database_down),
     // Not right after the start: keys are not fetched more often than once in a second.
     ("The provider of the tokens has a new key", tokens::rotation),
+    ("A chain: all in one pass", chain::one_pass),
     ("A policy: the service asks for a key", guide::key_for_a_service),
     ("A method asks for a token", guide::token_for_a_method),
+    ("A key and a token together, or a password", guide::together),
     ("A method is open", guide::open_method),
     ("What is not offered", guide::not_offered),
-    ("A limit by consumer", guide::limit_by_consumer),
+    ("A limit by consumer", chain::limit_by_consumer),
+    ("A cost, and a limit in shadow", chain::cost_and_shadow),
+    ("A refusal in the chain", chain::refusal),
+    ("Envoy drains", chain::draining),
     ("A browser signs in", login::sign_in),
+    ("A session is refreshed and ended", login::refresh_and_leave),
+    ("Failed logins by address", failed_logins),
     ("Too many wrong passwords", too_many),
     ("A trace in another form", traces::goes_on),
     ("A trace that is broken", traces::broken),
     ("A line for a refusal", lines::of_a_refusal),
+    ("The debug switch", lines::debug_switch),
     ("What was counted", counted),
 ];
 
@@ -180,6 +190,16 @@ fn key_in_query(world: &World) -> Outcome {
     Ok(())
 }
 
+fn key_in_cookie(world: &World) -> Outcome {
+    let ask = Ask::get("/reports").header("cookie", "theme=dark; api_key=zenith-demo-key");
+    world.ask(&ask, 200)?;
+    came(&world.service.last(), "x-key-consumer", Some("zenith"))?;
+    came(&world.service.last(), "x-key-scopes", Some("reports:read"))?;
+    came(&world.service.last(), "cookie", Some("theme=dark"))?;
+    world.says("Of Zenith's key the proxy knows the hash alone. The other cookies pass.");
+    Ok(())
+}
+
 fn bad_keys(world: &World) -> Outcome {
     let before = world.service.count();
     for ask in [
@@ -216,6 +236,19 @@ fn database_down(world: &World) -> Outcome {
     Ok(())
 }
 
+fn failed_logins(world: &World) -> Outcome {
+    for credentials in ["eve:guess", "mallory:guess"] {
+        world.ask(&Ask::get("/vault").by(credentials), 401)?;
+    }
+    let answer = world.ask(&Ask::get("/vault").by("carol:demo"), 429)?;
+    must(answer.header("retry-after").is_some(), || "there is no retry-after".into())?;
+    world.ask(&Ask::get("/orders").by("carol:demo"), 200)?;
+    world.says(
+        "rate-limit counts what was answered 401, by address; here for /vault, two a minute.",
+    );
+    Ok(())
+}
+
 fn too_many(world: &World) -> Outcome {
     for _ in 0..FAILURES {
         world.ask(&Ask::get("/orders").by("dan:guess"), 401)?;
@@ -236,7 +269,8 @@ fn too_many(world: &World) -> Outcome {
 
 fn counted(world: &World) -> Outcome {
     println!("    $ curl -s 'http://{}/stats?filter=gatehouse&usedonly'", world.envoy.admin());
-    for (name, count) in world.envoy.stats("wasmcustom.gatehouse.") {
+    let of_chain = world.chain.stats("wasmcustom.gatehouse.access-policy.");
+    for (name, count) in world.envoy.stats("wasmcustom.gatehouse.").into_iter().chain(of_chain) {
         if count > 0 {
             println!("    {name}: {count}");
         }
@@ -244,11 +278,13 @@ fn counted(world: &World) -> Outcome {
     for (name, expected) in [
         ("basic-auth.refused.reason.missing", 1),
         ("basic-auth.refused.reason.wrong_password", u64::from(FAILURES).saturating_add(1)),
+        ("basic-auth.refused.reason.unknown_user", 2),
         // Envoy joins two headers with a comma; and the line of a refusal is of one that is malformed.
         ("basic-auth.refused.reason.malformed", 2),
-        ("basic-auth.refused.reason.ambiguous_path", 1),
+        // The first with something to say of paths.
+        ("rate-limit.refused.reason.ambiguous_path", 1),
         ("basic-auth.refused.reason.throttled", 2),
-        ("api-key-auth.allowed", 2),
+        ("api-key-auth.allowed", 3),
         ("api-key-auth.refused.reason.missing", 1),
         ("api-key-auth.refused.reason.expired", 1),
         ("api-key-auth.refused.reason.repeated", 1),
@@ -259,6 +295,8 @@ fn counted(world: &World) -> Outcome {
         ("jwt-auth.refused.reason.insufficient_scope", 1),
         ("jwt-auth.keys.fetch.ok", 2),
         ("health-shortcut.answered_2xx.report.liveness", 2),
+        ("rate-limit.unauthenticated.limit.failed-logins", 2),
+        ("telemetry.debug_switched.result.on", 1),
     ] {
         equal(name, &world.envoy.counted(name), &expected)?;
     }

@@ -16,6 +16,7 @@ pub(crate) fn config() -> Value {
         "extract": ["w3c", "b3"],
         "sampling": {"root": {"per_second": 2}},
         "response": {"traceresponse": true},
+        "request_id": {"accept": "never"},
     })
 }
 
@@ -31,6 +32,9 @@ pub(crate) fn goes_on(world: &World) -> Outcome {
     let answer = world.ask(&Ask::get(OPEN).header("b3", b3), 200)?;
     equal("the trace", &trace_of(world, &answer)?.as_str(), &TRACE)?;
     came(&world.service.last(), "b3", None)?;
+    let id = answer.header("x-request-id");
+    must(id.is_some(), || "there is no x-request-id".into())?;
+    came(&world.service.last(), "x-request-id", id.as_deref())?;
     world.says(
         "What came as B3 goes to the service as W3C, the same trace with the proxy's span in it.",
     );

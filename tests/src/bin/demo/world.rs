@@ -2,6 +2,7 @@
 //! made ill.
 
 use std::net::SocketAddr;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use crate::ask::Ask;
 use crate::opaque;
 use crate::tokens;
 use crate::traces;
-use crate::{checks, guide, lines, login};
+use crate::{chain, checks, lines, login};
 
 /// What is wrong, where something is.
 pub(crate) type Outcome<T = ()> = Result<T, String>;
@@ -48,10 +49,12 @@ const SHOWN: &[&str] = &[
 pub(crate) struct World {
     /// Goes first, for it checks at its end that every VM survived.
     pub(crate) envoy: Envoy,
-    /// Another one, with the policy of the production guide, before the same service.
-    pub(crate) guide: Envoy,
+    /// Another one, with a chain of them before the same service: the policy of the production guide.
+    pub(crate) chain: Envoy,
     /// A third, before which a browser signs in.
     pub(crate) login: Envoy,
+    /// The cookie of that browser.
+    pub(crate) session: Mutex<String>,
     /// To where requests go that are let through.
     pub(crate) service: Upstream,
     database: Upstream,
@@ -61,6 +64,8 @@ pub(crate) struct World {
     _provider: Upstream,
     /// The provider of opaque tokens.
     pub(crate) introspection: Upstream,
+    /// Where the chain's spans go.
+    pub(crate) collector: Upstream,
     colour: bool,
 }
 
@@ -72,6 +77,7 @@ impl World {
         let envoy = Setup::new()
             .filter("trace-context", traces::config())
             .filter("health-shortcut", probes())
+            .filter("rate-limit", failed_logins())
             .filter("basic-auth", users())
             .with_plugin(|plugin| {
                 plugin["vm_config"]["environment_variables"] =
@@ -92,17 +98,20 @@ impl World {
             .grpc_health(&probes())
             .workers(2)
             .start();
-        let (guide, provider) = (guide::start(&service), login::provider());
+        let collector = Upstream::start();
+        let (chain, provider) = (chain::start(&service, &collector), login::provider());
         let login = login::start(&service, &provider);
         Self {
             envoy,
-            guide,
+            chain,
             login,
+            session: Mutex::default(),
             service,
             database,
             issuer,
             _provider: provider,
             introspection,
+            collector,
             colour,
         }
     }
@@ -121,9 +130,14 @@ impl World {
         self.ask_at(self.envoy.address(), ask, status)
     }
 
-    /// The same at the Envoy with the guide's policy.
-    pub(crate) fn ask_guide(&self, ask: &Ask, status: u16) -> Outcome<Response> {
-        self.ask_at(self.guide.address(), ask, status)
+    /// The same at the Envoy with the chain.
+    pub(crate) fn ask_chain(&self, ask: &Ask, status: u16) -> Outcome<Response> {
+        self.ask_at(self.chain.address(), ask, status)
+    }
+
+    /// Posts to the administration of the Envoy with the chain.
+    pub(crate) fn tell_chain(&self, what: &str) -> Outcome {
+        self.ask_at(self.chain.admin(), &Ask::of("POST", what), 200).map(drop)
     }
 
     /// The same at the Envoy with a sign-in.
@@ -188,8 +202,8 @@ impl World {
             ),
             format!("curl -i http://{envoy}/public/prices    # open to everybody"),
             format!(
-                "curl -i -H 'x-api-key: acme-demo-key' http://{}/users    # the guide's example: /users/admin, /users/public",
-                self.guide.address()
+                "curl -i -H 'x-api-key: acme-demo-key' http://{}/users    # the chain: /users/admin, /users/public",
+                self.chain.address()
             ),
             format!("curl http://{database}/down    # the database; and /up"),
             format!("curl -i http://{envoy}/healthz    # and /readyz, /livez"),
@@ -252,12 +266,22 @@ fn users() -> Value {
     })
 }
 
+fn failed_logins() -> Value {
+    json!({"limits": [{
+        "name": "failed-logins",
+        "match": {"paths": ["/vault"]},
+        "on": "unauthenticated",
+        "key": ["client_address"],
+        "quota": {"requests": 2, "per": "1m"},
+    }]})
+}
+
 fn keys() -> Value {
     json!({
         "mode": "off",
         "rules": [{"match": {"paths": ["/reports/**"]}, "mode": "enforce"}],
         "realm": "Demo",
-        "sources": [{"header": "x-api-key"}, {"query": "api_key"}],
+        "sources": [{"header": "x-api-key"}, {"query": "api_key"}, {"cookie": "api_key"}],
         "consumers": [{
             "name": "acme",
             "groups": ["gold"],
@@ -270,6 +294,11 @@ fn keys() -> Value {
                     "not_after": "2026-01-01T00:00:00Z",
                 },
             ],
+        }, {
+            "name": "zenith",
+            "scopes": ["reports:read"],
+            // `printf %s zenith-demo-key | gatehouse hash --key`
+            "keys": [{"id": "a", "sha256": "46692eb194cb8d2c026e0dca1094de35b4297e235c3cdf3b7c7aa2140635371e"}],
         }],
         // Names of its own: what basic-auth says of its users is to pass.
         "identity_headers": {
