@@ -28,7 +28,7 @@ fn endpoint() -> Upstream {
             "deep" => text(&"[".repeat(30_000)),
             "twice" => text(r#"{"active": false, "active": true}"#),
             "text" => of(json!({"active": "true"})),
-            "bound" => of(json!({"cnf": null})),
+            "bound" => of(json!({"cnf": {"jkt": "x"}})),
             "foreign" => of(json!({"aud": ["other"]})),
             "aud" => of(json!({"aud": ["api", 1]})),
             "eternal" => of(json!({"exp": 1e300})),
