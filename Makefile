@@ -60,10 +60,10 @@ memory: ## what ten plugins take of memory, in the bundle and as modules of thei
 	@scripts/wasm
 	@$(HOST) run -q $(LOCKED) -p tests --no-default-features --bin memory
 
-bench: ## what the filters cost, natively and in Envoy
+bench: ## what the filters cost, natively and in Envoy; BENCH_PUBLISH=1: into docs/ too
 	@scripts/setup wasm envoy load
 	@scripts/wasm
-	$(HOST) bench $(LOCKED) -p shared --features testing
+	$(if $(BENCH_SECTION),,$(HOST) bench $(LOCKED) -p shared --features testing)
 	$(HOST) run $(LOCKED) -p tests --no-default-features --bin bench
 
 fuzz: ## the fuzzers, a minute each; SECONDS=3600: an hour each

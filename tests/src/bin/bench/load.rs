@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tests::envoy::Envoy;
@@ -19,10 +21,17 @@ const HEADERS: [&str; 7] = [
 
 const PATH: &str = "/users/7?full=yes";
 
+/// How many connections send the same request.
+pub(crate) const CLIENTS: u32 = 16;
+
+/// How long what is done in the background takes to be done: spans, lines and counts go out once a second.
+const BACKGROUND: Duration = Duration::from_millis(1_300);
+
 /// Requests.
 pub(crate) struct Load {
     pub(crate) requests: u32,
     what: What,
+    background: Duration,
 }
 
 enum What {
@@ -33,9 +42,15 @@ enum What {
 }
 
 impl Load {
-    /// The same request, with credentials in these headers.
+    /// The same request, with credentials in these headers. They take the place of [`HEADERS`] of the
+    /// same name.
     pub(crate) fn same(credentials: &[String], requests: u32) -> Self {
-        Self { requests, what: What::Same(credentials.to_vec()) }
+        let name = |header: &str| header.rsplit_once(": ").map(|(name, _)| name.to_owned());
+        let others = HEADERS.iter().filter(|header| {
+            !credentials.iter().any(|credential| name(credential) == name(header))
+        });
+        let headers = others.map(|header| (*header).to_owned()).chain(credentials.iter().cloned());
+        Self { requests, what: What::Same(headers.collect()), background: Duration::ZERO }
     }
 
     /// Requests that have a token each, in the query: a file of h2load's has no place for headers.
@@ -47,7 +62,13 @@ impl Load {
                 tokens.map(|token| format!("{PATH}&access_token={token}\n")).collect();
             fs::write(folder.path().join(name), paths).expect("written");
         }
-        Self { requests, what: What::Each(folder) }
+        Self { requests, what: What::Each(folder), background: Duration::ZERO }
+    }
+
+    /// What is done for the requests after them counts too.
+    pub(crate) const fn and_after(mut self) -> Self {
+        self.background = BACKGROUND;
+        self
     }
 
     /// How many requests each round sends in all.
@@ -60,10 +81,16 @@ impl Load {
         self.send(envoy, "warm-up", self.requests / 2);
     }
 
+    /// How long it waits, before requests are measured and after them, for what is done in the background.
+    pub(crate) const fn background(&self) -> Duration {
+        self.background
+    }
+
     /// Microseconds of CPU time per request.
     pub(crate) fn cost(&self, envoy: &Envoy) -> f64 {
         let before = envoy.cpu_time();
         self.send(envoy, "measured", self.requests);
+        sleep(self.background);
         let spent = envoy.cpu_time() - before;
         spent.as_secs_f64() * 1e6 / f64::from(self.requests)
     }
@@ -71,18 +98,18 @@ impl Load {
     fn send(&self, envoy: &Envoy, file: &str, requests: u32) {
         let mut load = Command::new("h2load");
         load.args(["--h1", "-t", "1", "-n", &requests.to_string()]);
-        for header in HEADERS {
-            load.args(["-H", header]);
-        }
         let address = format!("http://{}", envoy.address());
         match &self.what {
-            What::Same(credentials) => {
-                for header in credentials {
+            What::Same(headers) => {
+                for header in headers {
                     load.args(["-H", header]);
                 }
-                load.args(["-c", "16", &format!("{address}{PATH}")]);
+                load.args(["-c", &requests.min(CLIENTS).to_string(), &format!("{address}{PATH}")]);
             }
             What::Each(folder) => {
+                for header in HEADERS {
+                    load.args(["-H", header]);
+                }
                 // Every client of h2load's begins at the top of the file: only one sends each once.
                 load.args(["-c", "1", "-B", &address, "-i"]).arg(folder.path().join(file));
             }
@@ -111,4 +138,28 @@ pub(crate) fn show_paths(envoy: &Envoy, count: u32) {
         .unwrap_or_else(|error| panic!("h2load: {error}; run `make setup`"));
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains(&format!("{count} 2xx")), "{said}");
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    #[test]
+    fn a_credential_takes_the_place_of_the_header_of_its_name() {
+        let load = Load::same(&["cookie: mine".to_owned(), "x-key: a".to_owned()], 1);
+        let What::Same(headers) = load.what else { panic!("the same each time") };
+        assert_eq!(headers.len(), HEADERS.len() + 1);
+        let cookies: Vec<_> = headers.iter().filter(|header| header.contains("cookie")).collect();
+        assert_eq!(cookies, ["cookie: mine"]);
+    }
+
+    #[test]
+    fn no_token_is_sent_twice() {
+        let load = Load::each((0..).map(|number| format!("token-{number}")), 4);
+        let What::Each(folder) = load.what else { panic!("each once") };
+        let read = |name| fs::read_to_string(folder.path().join(name)).unwrap();
+        let all = read("warm-up") + &read("measured");
+        let tokens: Vec<_> = all.lines().filter_map(|line| line.split("token-").nth(1)).collect();
+        assert_eq!(tokens, ["0", "1", "2", "3", "4", "5"]);
+    }
 }

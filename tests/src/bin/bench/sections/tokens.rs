@@ -8,7 +8,7 @@ const AUDIENCE: &str = "bench";
 
 /// A kind of token, and where it stands.
 #[derive(Clone, Copy)]
-pub(crate) struct Kind {
+pub(super) struct Kind {
     key: &'static str,
     algorithm: &'static str,
     place: Place,
@@ -21,15 +21,15 @@ enum Place {
 }
 
 /// RS256, in `authorization`.
-pub(crate) const IN_HEADER: Kind = Kind { key: "rsa", algorithm: "RS256", place: Place::Header };
+pub(super) const IN_HEADER: Kind = Kind { key: "rsa", algorithm: "RS256", place: Place::Header };
 /// RS256, in the query.
-pub(crate) const RS256: Kind = Kind { key: "rsa", algorithm: "RS256", place: Place::Query };
+pub(super) const RS256: Kind = Kind { key: "rsa", algorithm: "RS256", place: Place::Query };
 /// ES256, in the query.
-pub(crate) const ES256: Kind = Kind { key: "p256", algorithm: "ES256", place: Place::Query };
+pub(super) const ES256: Kind = Kind { key: "p256", algorithm: "ES256", place: Place::Query };
 
 impl Kind {
     /// Tokens, no two alike.
-    pub(crate) fn tokens(self) -> impl Iterator<Item = String> {
+    pub(super) fn tokens(self) -> impl Iterator<Item = String> {
         let key = Key::of(self.key);
         // For as long as a run may take.
         let good = with(claims(ISSUER, AUDIENCE), &json!({"exp": now() + 24 * 3600}));
@@ -39,8 +39,13 @@ impl Kind {
         })
     }
 
+    /// A header with one token.
+    pub(super) fn bearer(self) -> String {
+        format!("authorization: Bearer {}", self.tokens().next().expect("as many as one likes"))
+    }
+
     /// Our filter.
-    pub(crate) fn ours(self) -> Value {
+    pub(super) fn ours(self) -> Value {
         let source = match self.place {
             Place::Header => json!({"header": "authorization", "prefix": "Bearer"}),
             Place::Query => json!({"query": "access_token"}),
@@ -56,7 +61,7 @@ impl Kind {
     }
 
     /// Envoy's, which tells the upstream of the subject as ours does.
-    pub(crate) fn native(self, cache: bool) -> Value {
+    pub(super) fn native(self, cache: bool) -> Value {
         let mut provider = json!({
             "issuer": ISSUER,
             "audiences": [AUDIENCE],
