@@ -50,18 +50,11 @@ pub(crate) fn plugin(config: Config, birth: &Birth<'_>) -> Result<OAuth2Login, I
     // What an earlier plugin of this name has fetched serves from the first request.
     provider.keyring.poll(Store::new(birth.host));
     let places = places(config.redirect_path, config.login_path, config.logout)?;
-    let scopes = config.scopes.map_or_else(|| vec!["openid".into()], |scopes| scopes.to_vec());
-    check_scopes(&scopes)?;
-    if !scopes.iter().any(|scope| scope == "openid") {
-        return Err(Invalid::at(
-            "scopes",
-            "`openid` is not among them: there would be no ID token",
-        ));
-    }
+    let scopes = scopes(config.scopes)?;
     let (name, lasting) =
         session(&config.session, &config.external_url).map_err(|why| why.within("session"))?;
     let secrets = config.session.keys.iter().map(Secret::expose);
-    let place = (name.as_str(), config.external_url.as_str());
+    let place = (&*name, config.external_url.as_str());
     let seal = Seal::new(secrets, place, &issuer, &provider.client);
     if seal.len() != config.session.keys.len() {
         return Err(Invalid::at("session.keys", "cannot be used"));
@@ -105,6 +98,18 @@ pub(crate) fn plugin(config: Config, birth: &Birth<'_>) -> Result<OAuth2Login, I
         identity_headers: config.identity_headers,
         stripped,
     })
+}
+
+fn scopes(configured: Option<NonEmpty<String>>) -> Result<Vec<String>, Invalid> {
+    let scopes = configured.map_or_else(|| vec!["openid".into()], |scopes| scopes.to_vec());
+    check_scopes(&scopes)?;
+    if !scopes.iter().any(|scope| scope == "openid") {
+        return Err(Invalid::at(
+            "scopes",
+            "`openid` is not among them: there would be no ID token",
+        ));
+    }
+    Ok(scopes)
 }
 
 fn algorithms(configured: Option<NonEmpty<Algorithm>>) -> Result<Vec<Algorithm>, Invalid> {
