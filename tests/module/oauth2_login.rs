@@ -73,7 +73,8 @@ fn kept(outcome: &Outcome) -> String {
     let reply = outcome.local_reply.as_ref().expect("an answer");
     let cookies = reply.headers.all("set-cookie");
     let cookies = cookies.into_iter().map(|cookie| String::from_utf8_lossy(cookie).into_owned());
-    let kept = cookies.filter(|cookie| !cookie.contains("Max-Age=0"));
+    let ends = |cookie: &String| cookie.contains("Max-Age=0") || cookie.contains(".arrived=");
+    let kept = cookies.filter(|cookie| !ends(cookie));
     let pairs = kept.filter_map(|cookie| Some(cookie.split_once(';')?.0.to_owned()));
     pairs.collect::<Vec<_>>().join("; ")
 }

@@ -1,6 +1,7 @@
 //! What a network can send: ten thousand requests in random order through every filter, four
 //! workers, and the same VMs alive at the end, the right answer to each, and nothing at the upstream
-//! that was refused at the proxy.
+//! that was refused at the proxy. Those of `oauth2-login` and `token-introspection` are with the rest of
+//! their tests, beside the providers that they need.
 
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ impl Dice {
 }
 
 /// A request, the status that is right for it, and whether the upstream may see it.
-struct Case {
+pub(crate) struct Case {
     name: &'static str,
     request: Request,
     status: u16,
@@ -34,16 +35,16 @@ struct Case {
 }
 
 /// All bytes from 0x80 to 0xff.
-fn high_bytes() -> Vec<u8> {
+pub(crate) fn high_bytes() -> Vec<u8> {
     (0x80..=0xff).collect()
 }
 
-fn case(name: &'static str, request: Request, status: u16, passes: bool) -> Case {
+pub(crate) fn case(name: &'static str, request: Request, status: u16, passes: bool) -> Case {
     Case { name, request, status, passes }
 }
 
 /// Headers of 60 KiB in all, fewer than a hundred of them.
-fn large(mut request: Request) -> Request {
+pub(crate) fn large(mut request: Request) -> Request {
     for index in 0..60 {
         request = request.header(&format!("x-large-{index}"), [b'x'; 1000]);
     }
@@ -227,7 +228,7 @@ fn asking_cases() -> Vec<Case> {
 }
 
 /// Sends `count` of the cases in random order from four threads at once; how many may pass.
-fn send_all(envoy: &Envoy, cases: &[Case], count: usize) -> usize {
+pub(crate) fn send_all(envoy: &Envoy, cases: &[Case], count: usize) -> usize {
     let send = |seed: u64| {
         let mut dice = Dice(seed);
         let mut connection = None;
@@ -257,7 +258,7 @@ fn send_all(envoy: &Envoy, cases: &[Case], count: usize) -> usize {
     })
 }
 
-fn vms(envoy: &Envoy) -> (Option<u64>, Option<u64>) {
+pub(crate) fn vms(envoy: &Envoy) -> (Option<u64>, Option<u64>) {
     (envoy.stat("wasm.envoy.wasm.runtime.v8.created"), envoy.stat("wasm.wasm_vm_count"))
 }
 

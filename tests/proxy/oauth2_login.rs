@@ -1,18 +1,22 @@
 //! `oauth2-login` in the real Envoy, with a provider that says what it is told to. [`providers`] has
 //! two that we did not write, and a real browser.
 
+mod attacks;
 mod cookies;
 mod errors;
+mod hostile;
 mod load;
 mod providers;
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tests::client::{Request, Response};
 use tests::envoy::{Envoy, Setup};
 use tests::tokens::{Key, claims, jwks, with};
@@ -37,7 +41,8 @@ fn config() -> Value {
     })
 }
 
-/// A provider. Its codes are `code.NONCE`; a refresh token is taken once.
+/// A provider. Its codes are `code.NONCE.CHALLENGE`, and taken with the verifier of the challenge (RFC
+/// 7636), if there is one; a refresh token is taken once.
 struct Provider {
     server: Upstream,
     state: Arc<Mutex<State>>,
@@ -103,7 +108,15 @@ impl State {
         let invalid = || Answer::status(400, r#"{"error":"invalid_grant"}"#);
         let nonce = match form["grant_type"].as_str() {
             "authorization_code" => match form["code"].strip_prefix("code.") {
-                Some(nonce) if self.used.insert(form["code"].clone()) => json!(nonce),
+                Some(code) if self.used.insert(form["code"].clone()) => {
+                    let (nonce, challenge) = code.split_once('.').unwrap_or((code, ""));
+                    let verifier = form.get("code_verifier").map_or("", String::as_str);
+                    let expected = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier));
+                    if !challenge.is_empty() && challenge != expected {
+                        return invalid();
+                    }
+                    json!(nonce)
+                }
                 _ => return invalid(),
             },
             _ if self.used.insert(form["refresh_token"].clone()) => Value::Null,
@@ -130,14 +143,19 @@ impl State {
 #[derive(Clone, Debug, Default)]
 struct Browser {
     cookies: BTreeMap<String, String>,
+    /// Until when it has the cookie of who has just signed in, which ends by itself.
+    arrival: Option<Instant>,
     /// Every `Set-Cookie` that it got.
     got: Vec<String>,
 }
 
 impl Browser {
     fn send(&mut self, to: SocketAddr, request: Request) -> Response {
-        let pairs: Vec<_> =
+        let mut pairs: Vec<_> =
             self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if self.arrival.is_some_and(|until| Instant::now() < until) {
+            pairs.push("__Host-session.arrived=1".to_owned());
+        }
         let request =
             if pairs.is_empty() { request } else { request.header("cookie", pairs.join("; ")) };
         let response = request.send(to);
@@ -150,7 +168,11 @@ impl Browser {
             let cookie = String::from_utf8_lossy(cookie).into_owned();
             let (name, rest) = cookie.split_once('=').unwrap();
             let (value, attributes) = rest.split_once(';').unwrap_or((rest, ""));
-            if attributes.contains("Max-Age=0") {
+            if name == "__Host-session.arrived" {
+                let (_, seconds) = attributes.split_once("Max-Age=").unwrap();
+                let seconds = seconds.split(';').next().unwrap().parse().unwrap();
+                self.arrival = Some(Instant::now() + Duration::from_secs(seconds));
+            } else if attributes.contains("Max-Age=0") {
                 self.cookies.remove(name);
             } else {
                 self.cookies.insert(name.to_owned(), value.to_owned());
@@ -180,7 +202,8 @@ impl Browser {
 /// The path of a callback to these parameters.
 fn callback(sent: &BTreeMap<String, String>) -> String {
     let iss = "iss=https%3A%2F%2Fidp.example";
-    format!("{CALLBACK}?{iss}&code=code.{}&state={}", sent["nonce"], sent["state"])
+    let code = format!("code.{}.{}", sent["nonce"], sent["code_challenge"]);
+    format!("{CALLBACK}?{iss}&code={code}&state={}", sent["state"])
 }
 
 fn query(address: &str) -> BTreeMap<String, String> {
@@ -259,6 +282,8 @@ fn a_session_serves_at_a_second_proxy_of_the_same_keys() {
     let mut browser = Browser::default();
     browser.sign_in(first.address(), "/");
     assert_eq!(browser.get(second.address(), "/").status, 200);
+    // The other is another application.
+    browser.arrival = None;
     assert_eq!(browser.get(other.address(), "/").status, 303);
 }
 
@@ -303,7 +328,7 @@ fn the_cookies_of_the_upstream_stay() {
     let envoy = envoy(config, &upstream, provider.server.address(), 2);
     let mut browser = Browser::default();
     browser.sign_in(envoy.address(), "/");
-    std::thread::sleep(std::time::Duration::from_millis(2100));
+    std::thread::sleep(Duration::from_millis(2100));
     let response = browser.get(envoy.address(), "/");
     let cookies: Vec<_> = response.all("set-cookie");
     assert_eq!(cookies.len(), 3, "{response}");

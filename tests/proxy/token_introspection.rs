@@ -2,6 +2,7 @@
 //! [`failing`] has endpoints that fail and lie.
 
 mod failing;
+mod hostile;
 mod joined;
 
 use serde_json::{Value, json};

@@ -31,7 +31,7 @@ use crate::output::{Failure, Outcome};
 use document::{At, Document};
 use known::Overrides;
 use kubernetes::Placed;
-use lints::{Code, chain, connection, secrets, settings};
+use lints::{Code, chain, connection, secrets, settings, sign_in};
 pub(crate) use report::Level;
 use report::Report;
 use site::{Config, Site, Variables};
@@ -196,6 +196,7 @@ fn check_envoy<'a>(top: &At<'a>, all: &[At<'a>], options: &Options, report: &mut
     if sites.is_empty() {
         return Code::NoFilter.report(top, "holds no filter of Gatehouse", report);
     }
+    sign_in::overrides(&sites, all, report);
     let clusters = settings::clusters(top);
     for site in &sites {
         if let Some(overrides) = check_site(site, options, report) {
@@ -258,6 +259,7 @@ fn check_placed(mut placed: Vec<Placed<'_>>, options: &Options, report: &mut Rep
 fn check_site(site: &Site<'_>, options: &Options, report: &mut Report) -> Option<Overrides> {
     let overrides = config::check(site, options, report);
     settings::check(site, report);
+    sign_in::rules(site, report);
     secrets::check(site, report);
     overrides
 }

@@ -15,6 +15,7 @@ mod envoy;
 mod inputs;
 mod manifests;
 mod shipped;
+mod sign_in;
 
 use std::io::Write;
 use std::path::Path;

@@ -205,6 +205,9 @@ impl OAuth2Login {
             effects.call(FETCH, call);
         }
         let problem = match checked {
+            Checked::Good(claims) if !self.is_recent(&claims, request) => {
+                Problem::IdToken("id_token_auth_time")
+            }
             Checked::Good(claims) => match self.begin(&tokens, &claims, request) {
                 Ok(cookies) => return self.arrive(attempt, cookies, effects),
                 Err(problem) => problem,
@@ -218,6 +221,14 @@ impl OAuth2Login {
             Checked::Bad(why) => Problem::IdToken(why),
         };
         self.fail(problem, attempt, effects)
+    }
+
+    /// Whether people have proved who they are not longer ago than was asked for (OpenID Connect
+    /// Core, 3.1.3.7, step 13).
+    fn is_recent(&self, claims: &Claims, request: &Request<'_>) -> bool {
+        let Some(max_age) = self.max_age else { return true };
+        let Some(time) = claims.find("auth_time").and_then(tokens::seconds) else { return false };
+        request.now().secs() <= time.saturating_add(max_age.as_secs())
     }
 
     /// The cookies of a new session.
@@ -275,6 +286,7 @@ impl OAuth2Login {
     fn arrive(&self, attempt: &Attempt, mut cookies: Vec<String>, effects: &mut Effects) -> Flow {
         effects.count("signed_in");
         cookies.push(end(&self.jar.attempt(&attempt.state)));
+        cookies.push(self.jar.arrival());
         let cookies = cookies.into_iter().map(|cookie| ("set-cookie", cookie)).collect();
         Flow::Answer(redirect(NAME, "signed_in", self.origin.at(&attempt.path), cookies))
     }

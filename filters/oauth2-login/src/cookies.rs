@@ -1,14 +1,17 @@
 //! The cookies of the filter: `NAME`, `NAME.1`, … for a session in parts, `NAME.seen` for when it was
-//! last used, `NAME.login.ID` for each attempt to sign in.
+//! last used, `NAME.login.ID` for each attempt to sign in, `NAME.arrived` for some seconds after one.
 //!
 //! 1. `HttpOnly`, `Secure`, `SameSite=Lax`, `Path=/`, no `Domain`: what the prefix `__Host-` asks for.
 //! 2. No cookie has more than [`LARGEST`] bytes, attributes included, and a session no more than
 //!    [`MOST_PARTS`] of them. The first part says how many there are.
 //! 3. A part that is missing or comes twice makes no session: which of them counts would be a guess.
+//! 4. What a request calls a cookie goes back into a `Set-Cookie` only where it is of the characters
+//!    that our names have.
 
 use std::collections::BTreeMap;
 
 use shared::effects::Effects;
+use shared::identity::HeaderName;
 use shared::sources::{cookies, strip_cookies};
 use shared::view::Request;
 
@@ -18,6 +21,8 @@ const LARGEST: usize = 4096;
 pub(crate) const MOST_PARTS: usize = 5;
 /// How many characters of an attempt's state are in the name of its cookie.
 const ID: usize = 10;
+/// How many seconds a browser is one that has just signed in.
+const ARRIVAL: u64 = 5;
 
 /// The names of the cookies.
 pub(crate) struct Jar {
@@ -96,7 +101,7 @@ impl Jar {
             .collect();
         let known = cookies(request)
             .filter(|(name, _)| self.index(name).is_some_and(|index| index >= count));
-        kept.extend(known.filter_map(|(name, _)| Some(end(std::str::from_utf8(name).ok()?))));
+        kept.extend(known.filter_map(|(name, _)| end_of(name)));
         Some(kept)
     }
 
@@ -158,15 +163,37 @@ impl Jar {
         format!("{}.login.{id}", self.name)
     }
 
+    /// The cookie of who has just signed in. It is no secret, and who forges it sees a page in place
+    /// of a redirect.
+    pub(crate) fn arrival(&self) -> String {
+        set(&format!("{}.arrived", self.name), "1", ARRIVAL)
+    }
+
+    /// Whether the browser has just signed in.
+    pub(crate) fn has_arrived(&self, request: &Request<'_>) -> bool {
+        let ours = format!("{}.arrived", self.name);
+        cookies(request).any(|(name, _)| name == ours.as_bytes())
+    }
+
+    /// The end of that cookie.
+    pub(crate) fn end_arrival(&self) -> String {
+        end(&format!("{}.arrived", self.name))
+    }
+
     /// Ends every cookie of ours that the request has.
     pub(crate) fn end_all(&self, request: &Request<'_>) -> Vec<String> {
         let ours = cookies(request).filter(|(name, _)| self.is_ours(name));
-        let mut ends: Vec<_> =
-            ours.filter_map(|(name, _)| Some(end(std::str::from_utf8(name).ok()?))).collect();
+        let mut ends: Vec<_> = ours.filter_map(|(name, _)| end_of(name)).collect();
         ends.sort();
         ends.dedup();
         ends
     }
+}
+
+/// The end of a cookie that a request has; `None` where its name is none that we give.
+pub(crate) fn end_of(name: &[u8]) -> Option<String> {
+    let name = std::str::from_utf8(name).ok()?;
+    HeaderName::try_from(name).is_ok().then(|| end(name))
 }
 
 /// A `Set-Cookie` for so many seconds.
@@ -264,6 +291,20 @@ mod tests {
             Proxy::with_request(&[("cookie", "a=1; __Host-session=1.x; __Host-session.seen=y")]);
         let ended = Jar::new(NAME).end_all(&Request::new(&proxy));
         assert_eq!(ended, [end("__Host-session.seen"), end("__Host-session")]);
+    }
+
+    #[test]
+    fn a_name_that_is_none_of_ours_goes_into_no_answer() {
+        for name in [
+            "__Host-session.a b",
+            "__Host-session.a,b",
+            "__Host-session.\u{e4}",
+            "__Host-session.\u{7f}",
+        ] {
+            let cookie = format!("{name}=1");
+            let proxy = Proxy::with_request(&[("cookie", cookie.as_str())]);
+            assert!(Jar::new(NAME).end_all(&Request::new(&proxy)).is_empty(), "{name}");
+        }
     }
 
     proptest! {

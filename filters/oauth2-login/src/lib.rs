@@ -11,7 +11,8 @@
 //!    (gRPC, `fetch`, WebSocket, `api_clients`) get 401.
 //! 4. The callback is taken once, from the browser that began, from the provider that it was begun
 //!    with; its code is exchanged, and the ID token verified as in `jwt-auth`, with `nonce`, `azp`,
-//!    `at_hash` and `c_hash`. What goes wrong ends in a page, and never in a redirect.
+//!    `at_hash` and `c_hash`. What goes wrong ends in a page, and never in a redirect; so does a sign-in
+//!    whose session is of no use the moment after.
 //! 5. Browsers are sent back to a path on `external_url`, which is sealed in the attempt's cookie.
 //! 6. A session is refreshed before its access token ends, once for all requests and workers
 //!    (`refresh`); the new refresh token replaces the old one. A refresh that fails ends the session
@@ -90,6 +91,8 @@ pub struct OAuth2Login {
     /// What is asked for, with a space between.
     scope: String,
     parameters: Vec<(String, String)>,
+    /// How long ago people may have proved who they are (`max_age`), clocks apart included.
+    max_age: Option<Duration>,
     lasting: Lasting,
     mapping: Mapping,
     /// The claims that a session keeps.

@@ -19,9 +19,9 @@ impl Origin {
     fn parse(text: &str) -> Result<Self, String> {
         let wrong = |why: &str| Err(format!("`{text}` is not an origin: {why}"));
         let text = text.strip_suffix('/').unwrap_or(text);
-        let (is_safe, host) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
-            (Some(host), _) => (true, host),
-            (_, Some(host)) => (is_this_machine(host), host),
+        let (is_plain, host) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+            (Some(host), _) => (false, host),
+            (_, Some(host)) => (true, host),
             _ => return wrong("it begins with `https://`"),
         };
         let is_of_host = |byte: u8| {
@@ -30,10 +30,17 @@ impl Origin {
         if host.is_empty() || !host.bytes().all(is_of_host) {
             return wrong("it is a host in lower case, with a port or without, and nothing behind");
         }
-        if host.ends_with(":443") && text.starts_with("https") {
+        let (name, port) = match host.rsplit_once(':').filter(|_| !host.ends_with(']')) {
+            Some((name, port)) => (name, Some(port)),
+            None => (host, None),
+        };
+        if name.is_empty() || port.is_some_and(|port| port.parse::<u16>().is_err()) {
+            return wrong("it has no host, or a port that is none");
+        }
+        if port == Some(if is_plain { "80" } else { "443" }) {
             return wrong("browsers leave its port away, so leave it away here");
         }
-        if !is_safe {
+        if is_plain && !is_this_machine(name) {
             return wrong("cookies with `Secure` need `https`, but on this very machine");
         }
         Ok(Self(text.to_owned()))
@@ -68,8 +75,7 @@ shared::written!(Origin, "Origin", {
     "pattern": r"^https?://[a-z0-9.:\[\]-]+/?$",
 });
 
-fn is_this_machine(host: &str) -> bool {
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+fn is_this_machine(name: &str) -> bool {
     name == "localhost" || name == "127.0.0.1" || name == "[::1]" || name.ends_with(".localhost")
 }
 
@@ -103,6 +109,7 @@ mod tests {
             "http://localhost:10000",
             "http://127.0.0.1:10000",
             "http://[::1]:10000",
+            "http://[::1]",
             "http://app.localhost",
         ] {
             assert!(Origin::parse(good).is_ok(), "{good}");
@@ -119,6 +126,11 @@ mod tests {
             "https://user@app.example",
             "https://App.example",
             "https://app.example:443",
+            "https://app.example:x",
+            "https://app.example:",
+            "https://app.example:70000",
+            "https://:8443",
+            "http://localhost:80",
             "https://app.example\r\nset-cookie: a=1",
             "javascript:alert(1)",
         ] {

@@ -79,6 +79,14 @@ impl Problem {
         }
     }
 
+    /// Anybody can send a callback: what is no fault of the provider or of ours fills no log.
+    const fn level(self) -> log::Level {
+        match self {
+            Self::Client | Self::Answer | Self::IdToken(_) | Self::TooLarge => log::Level::Info,
+            _ => log::Level::Debug,
+        }
+    }
+
     const fn words(self) -> (u16, &'static str, &'static str) {
         match self {
             Self::Callback => (
@@ -131,7 +139,7 @@ impl Problem {
         effects: &mut Effects,
     ) -> Flow {
         effects.count_by("failed", "reason", self.reason());
-        log::info!("{}: no sign-in: {}", crate::NAME, self.reason());
+        log::log!(self.level(), "{}: no sign-in: {}", crate::NAME, self.reason());
         let (status, title, text) = self.words();
         let page = Page {
             status,

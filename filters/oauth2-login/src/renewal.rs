@@ -77,6 +77,29 @@ impl OAuth2Login {
         }
     }
 
+    /// The newest of a session: who signs out ends the tokens that a refresh has just brought, and
+    /// not those before. `None` while one is under way.
+    pub(crate) fn newest(
+        &mut self,
+        mut opened: Rc<Opened>,
+        request: &Request<'_>,
+    ) -> Option<Rc<Opened>> {
+        for _ in 0..MOST_STEPS {
+            let session = &opened.session;
+            let name = (session.id.as_str(), session.generation);
+            let newer = match self.shares.look(request.store(), name, request.now()) {
+                Ok(Some(Share::Claimed)) => return None,
+                Ok(Some(Share::Renewed(sealed))) => self.open(&sealed, request.now()),
+                _ => None,
+            };
+            match newer.filter(|newer| newer.session.id == session.id) {
+                Some(newer) => opened = newer,
+                None => break,
+            }
+        }
+        Some(opened)
+    }
+
     /// What is to be done about a session now.
     fn step(&mut self, session: &Session, request: &Request<'_>, effects: &mut Effects) -> Next {
         let now = request.now();
@@ -175,12 +198,16 @@ impl OAuth2Login {
             access_token: self.forward.as_ref().map(|_| tokens.access_token.clone()),
             ..session.clone()
         };
+        // RFC 6749, 6: what is granted may have become less, with a new ID token or without.
+        if let Some(scope) = &tokens.scope {
+            next.claims.insert("scope".into(), scope.as_str().into());
+        }
         if let Some(text) = &tokens.id_token
             && let Some(claims) = self.id_token(text, session, tokens, background)?
         {
-            let scope = session.claims.get("scope").and_then(|scope| scope.as_str());
-            let scope = tokens.scope.as_deref().or(scope).unwrap_or_default();
-            next.claims = self.claims(&claims, scope).map_err(|_| Share::Refused)?;
+            let scope = next.claims.get("scope").and_then(|scope| scope.as_str());
+            let scope = scope.unwrap_or_default().to_owned();
+            next.claims = self.claims(&claims, &scope).map_err(|_| Share::Refused)?;
             next.id_token = session.id_token.as_ref().map(|_| text.clone());
         }
         self.credential(&next).map_err(|_| Share::Refused)?;

@@ -4,9 +4,11 @@
 //!    and of proxies that share a key.
 //! 2. A key is derived by HKDF-SHA-256 (RFC 5869) from a configured secret, for one issuer and one
 //!    client: what another application of the same secret has sealed does not open.
-//! 3. The associated data are the filter, the version of this format, the name of the session and
-//!    what was sealed: an attempt to sign in is never a session.
+//! 3. The associated data are the filter, the version of this format, the name of the session, the
+//!    application's origin and what was sealed: an attempt to sign in is never a session, and what
+//!    the test site has sealed is nothing to the real one.
 //! 4. The first key seals, all of them open. Four bytes name the key, so that one is tried.
+//! 5. Nothing is sealed under a nonce of zeros: so a proxy looks that fails to give random bytes.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -42,16 +44,17 @@ pub(crate) enum Kind {
 }
 
 impl Seal {
-    /// The keys of these secrets, for cookies of this name, of this client of this issuer.
+    /// The keys of these secrets, for cookies of this name on this origin, of this client of this
+    /// issuer.
     pub(crate) fn new<'a>(
         secrets: impl Iterator<Item = &'a str>,
-        name: &str,
+        (name, origin): (&str, &str),
         issuer: &str,
         client: &str,
     ) -> Self {
         let of = format!("{}:{issuer}{}:{client}", issuer.len(), client.len());
         let keys = secrets.filter_map(|secret| Key::derive(secret, &of)).collect();
-        Self { keys, context: format!("gatehouse oauth2-login v1 {name}") }
+        Self { keys, context: format!("gatehouse oauth2-login v1 {name} {origin}") }
     }
 
     /// How many keys there are.
@@ -59,9 +62,9 @@ impl Seal {
         self.keys.len()
     }
 
-    /// Seals a text, as characters that a cookie may have; `None` where there is no key.
+    /// Seals a text, as characters that a cookie may have; `None` where there is no key or no nonce.
     pub(crate) fn seal(&self, kind: Kind, text: &[u8], nonce: [u8; NONCE]) -> Option<String> {
-        let key = self.keys.first()?;
+        let key = self.keys.first().filter(|_| nonce != [0; NONCE])?;
         let payload = Payload { msg: text, aad: &self.associated(kind) };
         let sealed = key.cipher.encrypt(XNonce::from_slice(&nonce), payload).ok()?;
         Some(URL_SAFE_NO_PAD.encode([&key.name[..], &nonce, &sealed].concat()))
@@ -132,7 +135,8 @@ mod tests {
     const OTHER: &str = "q3Fv8sX1LzP0mYd7Rk2Tn9Wb4Hc6Jg5Ea+Uo/Ii1KsM=";
 
     fn seal(secrets: &[&str]) -> Seal {
-        Seal::new(secrets.iter().copied(), "__Host-session", "https://idp.example", "web")
+        let place = ("__Host-session", "https://app.example");
+        Seal::new(secrets.iter().copied(), place, "https://idp.example", "web")
     }
 
     #[test]
@@ -165,17 +169,23 @@ mod tests {
         assert!(ours.open(Kind::Attempt, text.as_bytes()).is_some());
         assert!(ours.open(Kind::Session, text.as_bytes()).is_none());
         assert!(ours.open(Kind::Seen, text.as_bytes()).is_none());
-        for (name, issuer, client) in [
-            ("__Host-other", "https://idp.example", "web"),
-            ("__Host-session", "https://idp.example2", "web"),
-            ("__Host-session", "https://idp.example", "web2"),
+        for (name, origin, issuer, client) in [
+            ("__Host-other", "https://app.example", "https://idp.example", "web"),
+            ("__Host-session", "https://test.app.example", "https://idp.example", "web"),
+            ("__Host-session", "https://app.example", "https://idp.example2", "web"),
+            ("__Host-session", "https://app.example", "https://idp.example", "web2"),
         ] {
-            let other = Seal::new([SECRET].into_iter(), name, issuer, client);
+            let other = Seal::new([SECRET].into_iter(), (name, origin), issuer, client);
             assert!(
                 other.open(Kind::Attempt, text.as_bytes()).is_none(),
-                "{name} {issuer} {client}"
+                "{name} {origin} {issuer} {client}"
             );
         }
+    }
+
+    #[test]
+    fn nothing_is_sealed_without_a_nonce() {
+        assert_eq!(seal(&[SECRET]).seal(Kind::Session, b"x", [0; NONCE]), None);
     }
 
     #[test]

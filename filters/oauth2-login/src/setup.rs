@@ -50,18 +50,12 @@ pub(crate) fn plugin(config: Config, birth: &Birth<'_>) -> Result<OAuth2Login, I
     // What an earlier plugin of this name has fetched serves from the first request.
     provider.keyring.poll(Store::new(birth.host));
     let places = places(config.redirect_path, config.login_path, config.logout)?;
-    let scopes = config.scopes.map_or_else(|| vec!["openid".into()], |scopes| scopes.to_vec());
-    check_scopes(&scopes)?;
-    if !scopes.iter().any(|scope| scope == "openid") {
-        return Err(Invalid::at(
-            "scopes",
-            "`openid` is not among them: there would be no ID token",
-        ));
-    }
+    let scopes = scopes(config.scopes)?;
     let (name, lasting) =
         session(&config.session, &config.external_url).map_err(|why| why.within("session"))?;
     let secrets = config.session.keys.iter().map(Secret::expose);
-    let seal = Seal::new(secrets, &name, &issuer, &provider.client);
+    let place = (&*name, config.external_url.as_str());
+    let seal = Seal::new(secrets, place, &issuer, &provider.client);
     if seal.len() != config.session.keys.len() {
         return Err(Invalid::at("session.keys", "cannot be used"));
     }
@@ -95,6 +89,7 @@ pub(crate) fn plugin(config: Config, birth: &Birth<'_>) -> Result<OAuth2Login, I
         origin: config.external_url,
         places,
         scope: scopes.join(" "),
+        max_age: max_age(&config.authorization_parameters)?.map(|age| age.saturating_add(leeway)),
         parameters: parameters(config.authorization_parameters)?,
         lasting,
         mapping,
@@ -103,6 +98,18 @@ pub(crate) fn plugin(config: Config, birth: &Birth<'_>) -> Result<OAuth2Login, I
         identity_headers: config.identity_headers,
         stripped,
     })
+}
+
+fn scopes(configured: Option<NonEmpty<String>>) -> Result<Vec<String>, Invalid> {
+    let scopes = configured.map_or_else(|| vec!["openid".into()], |scopes| scopes.to_vec());
+    check_scopes(&scopes)?;
+    if !scopes.iter().any(|scope| scope == "openid") {
+        return Err(Invalid::at(
+            "scopes",
+            "`openid` is not among them: there would be no ID token",
+        ));
+    }
+    Ok(scopes)
 }
 
 fn algorithms(configured: Option<NonEmpty<Algorithm>>) -> Result<Vec<Algorithm>, Invalid> {
@@ -168,6 +175,10 @@ fn session(config: &SessionConfig, origin: &Origin) -> Result<(String, Lasting),
     if HeaderName::try_from(name.as_str()).is_err() || name.len() > 64 {
         return Err(Invalid::at("name", format!("`{name}` is not the name of a cookie")));
     }
+    // What is behind a dot tells our cookies from each other.
+    if name.contains('.') {
+        return Err(Invalid::at("name", "has a dot: what is behind it would be another's session"));
+    }
     if !name.starts_with("__Host-") && !origin.is_plain() {
         let why = "begins with `__Host-`, so that no other host can set it";
         return Err(Invalid::at("name", why));
@@ -229,6 +240,14 @@ fn parameters(configured: BTreeMap<String, String>) -> Result<Vec<(String, Strin
         }
     }
     Ok(configured.into_iter().collect())
+}
+
+/// How long ago people may have proved to the provider who they are, if that is asked for: the
+/// browser takes the question there, and may change it on the way.
+fn max_age(configured: &BTreeMap<String, String>) -> Result<Option<Duration>, Invalid> {
+    let Some(text) = configured.get("max_age") else { return Ok(None) };
+    let wrong = |_| Invalid::at("authorization_parameters.max_age", "is no number of seconds");
+    text.parse().map(|seconds| Some(Duration::from_secs(seconds))).map_err(wrong)
 }
 
 /// The mapping knows its fields by the names that other filters give them.

@@ -6,7 +6,7 @@ use shared::reply::{Refusal, redirect};
 use shared::time::Timestamp;
 use shared::view::Request;
 
-use crate::cookies::{end, set};
+use crate::cookies::{end_of, set};
 use crate::problem::Problem;
 use crate::provider::{Document, Known};
 use crate::seal::Kind;
@@ -91,8 +91,7 @@ impl OAuth2Login {
         let open = attempts.iter().filter(|(started, _)| is_open(started)).count();
         let closed = attempts.len().saturating_sub(open);
         let surplus = open.saturating_add(1).saturating_sub(MOST_ATTEMPTS).saturating_add(closed);
-        let names = attempts.iter().take(surplus).map(|(_, name)| std::str::from_utf8(name));
-        names.filter_map(Result::ok).map(end).collect()
+        attempts.iter().take(surplus).filter_map(|(_, name)| end_of(name)).collect()
     }
 
     /// The attempt that is sealed in a cookie, if it may still be concluded.

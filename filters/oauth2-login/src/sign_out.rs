@@ -3,9 +3,10 @@
 //! 1. A POST of this origin signs out, and a GET that the browser says is of this origin or of the user
 //!    (`Sec-Fetch-Site`). Any other GET, which a page of another site may have caused, gets a page with
 //!    a button. A POST of another origin is 403.
-//! 2. The cookies end in any case. The refresh token is revoked, in the background. Then the browser is
-//!    sent to the provider, with the ID token as a hint, to come back to `return_to`; where the provider
-//!    has no such place, or is not known now, straight there.
+//! 2. The cookies end in any case. The refresh token is revoked, in the background: the newest one, also
+//!    of a session that has ended here. Then the browser is sent to the provider, with the ID token as
+//!    a hint where that fits, to come back to `return_to`; where the provider has no such place, or is
+//!    not known now, straight there.
 
 use std::rc::Rc;
 
@@ -18,6 +19,10 @@ use crate::provider::{Document, Known};
 use crate::sign_in::with_query;
 use crate::tokens::form;
 use crate::{Logout, NAME, OAuth2Login, Opened, REVOCATION};
+
+/// The longest address that every server takes (RFC 9110, 4.1); behind a longer one, nobody would be
+/// signed out.
+const LONGEST: usize = 8000;
 
 impl OAuth2Login {
     /// Somebody wants to leave.
@@ -76,7 +81,12 @@ impl OAuth2Login {
     }
 
     fn leave(&mut self, logout: &Logout, request: &Request<'_>, effects: &mut Effects) -> Flow {
-        let opened = self.signed_in(request).ok().map(|(opened, _)| opened);
+        // One that has ended here is ended at the provider all the same.
+        let opened = match self.kept(request).map(|opened| self.newest(opened, request)) {
+            Ok(None) => return Flow::Hold,
+            Ok(opened) => opened,
+            Err(_) => None,
+        };
         let document = match self.document(request, effects) {
             Known::Document(document) => Some(document),
             // It is being fetched: who leaves a session is to be signed out at the provider too.
@@ -108,10 +118,14 @@ impl OAuth2Login {
     /// RP-Initiated Logout, 2.
     fn provider_logout(&self, opened: &Opened, document: &Document, home: &str) -> Option<String> {
         let address = document.end_session.as_ref()?;
-        let mut pairs =
-            vec![("client_id", self.provider.client.as_str()), ("post_logout_redirect_uri", home)];
+        let pairs =
+            [("client_id", self.provider.client.as_str()), ("post_logout_redirect_uri", home)];
         if let Some(hint) = &opened.session.id_token {
-            pairs.push(("id_token_hint", hint));
+            let hinted = pairs.iter().copied().chain([("id_token_hint", hint.as_str())]);
+            let hinted = with_query(address, &form(hinted));
+            if hinted.len() <= LONGEST {
+                return Some(hinted);
+            }
         }
         Some(with_query(address, &form(pairs)))
     }

@@ -84,7 +84,7 @@ fn read_tokens(body: &[u8]) -> Result<Tokens, NoTokens> {
         None | Some(Value::Null) => None,
         // Some providers write the number as a text.
         Some(Value::String(text)) => Some(text.parse().map_err(|_| NoTokens::Malformed)?),
-        Some(number) => Some(number.as_u64().ok_or(NoTokens::Malformed)?),
+        Some(number) => Some(seconds(&number).ok_or(NoTokens::Malformed)?),
     };
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     Ok(Tokens {
@@ -94,6 +94,13 @@ fn read_tokens(body: &[u8]) -> Result<Tokens, NoTokens> {
         id_token: given(id_token),
         scope: given(scope),
     })
+}
+
+/// A number of seconds; `3600.0` is one, too.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+pub(crate) fn seconds(number: &Value) -> Option<u64> {
+    let whole = |seconds: f64| (seconds >= 0.0).then_some(seconds as u64);
+    number.as_u64().or_else(|| number.as_f64().and_then(whole))
 }
 
 /// RFC 6749, A.12: printable ASCII, which also goes into a header.
@@ -142,6 +149,18 @@ mod tests {
         let tokens = answered(200, &body.to_string()).ok().unwrap();
         assert_eq!((tokens.access_token.as_str(), tokens.expires_in), ("a", Some(300)));
         assert_eq!((tokens.refresh_token, tokens.id_token), (None, None));
+        for (written, expected) in [
+            ("0", Some(0)),
+            ("3600.0", Some(3600)),
+            ("0.5", Some(0)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("1e300", Some(u64::MAX)),
+            ("null", None),
+        ] {
+            let body = r#"{"access_token": "a", "token_type": "BEARER", "expires_in": NUMBER}"#;
+            let tokens = answered(200, &body.replace("NUMBER", written)).ok().unwrap();
+            assert_eq!(tokens.expires_in, expected, "{written}");
+        }
     }
 
     #[test]
@@ -153,11 +172,19 @@ mod tests {
             json!({"access_token": "a\nb", "token_type": "Bearer"}),
             json!({"access_token": "a".repeat(20_000), "token_type": "Bearer"}),
             json!({"access_token": "a", "token_type": "Bearer", "expires_in": -1}),
+            json!({"access_token": "a", "token_type": "Bearer", "expires_in": -0.5}),
+            json!({"access_token": "a", "token_type": "Bearer", "expires_in": "1h"}),
+            json!({"access_token": "a", "token_type": "Bearer", "expires_in": {}}),
+            json!({"access_token": "a", "token_type": ["Bearer"]}),
+            json!({"access_token": "a", "token_type": " Bearer"}),
             json!({"access_token": "a", "token_type": "Bearer", "id_token": 1}),
             json!(["a"]),
         ] {
             assert_eq!(answered(200, &body.to_string()).err(), Some(NoTokens::Malformed), "{body}");
         }
+        let deep =
+            format!(r#"{{"access_token":"a","token_type":"Bearer","x":{}"#, "[".repeat(60_000));
+        assert_eq!(answered(200, &deep).err(), Some(NoTokens::Malformed));
         let twice = r#"{"access_token":"a","access_token":"b","token_type":"Bearer"}"#;
         assert_eq!(answered(200, twice).err(), Some(NoTokens::Malformed));
         assert_eq!(answered(302, "").err(), Some(NoTokens::Malformed));

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use shared::effects::Effects;
 use shared::filter::Flow;
-use shared::identity::{Credential, Finding, Verdict, conclude};
+use shared::identity::{Credential, Finding, HeaderName, Verdict, conclude};
 use shared::jose::{Ambiguous, Claims};
 use shared::matching::path::Readings;
 use shared::reply::{Page, Refusal};
@@ -34,9 +34,7 @@ impl OAuth2Login {
         let opened = match self.renew(&opened, request, effects) {
             Renewal::Same => opened,
             Renewal::Newer(newer, cookies) => {
-                for cookie in cookies {
-                    effects.add_response_header("set-cookie".into(), cookie.into_bytes().into());
-                }
+                give(cookies, effects);
                 newer
             }
             Renewal::Wait => return Flow::Hold,
@@ -50,13 +48,34 @@ impl OAuth2Login {
         effects.count("allowed");
         let credential = Rc::clone(&opened.credential);
         let flow = conclude(NAME, Finding::Known(credential), settings.verdict, effects);
-        if let (Some(header), Some(token)) = (&self.forward, &opened.session.access_token) {
-            let name = header.shared();
-            let is_bearer = &*name == "authorization";
-            let value = if is_bearer { format!("Bearer {token}") } else { token.clone() };
-            effects.set_request_header(name, value.into_bytes().into());
-        }
+        self.forward(&opened.session, settings.verdict, request, effects);
         flow
+    }
+
+    /// Sends the access token on. Under the header's name goes nothing else to an upstream that takes
+    /// it for this session's; a deferred verdict may come to be another authenticator's, whose
+    /// credential is in `authorization`.
+    fn forward(
+        &self,
+        session: &Session,
+        verdict: Verdict,
+        request: &Request<'_>,
+        effects: &mut Effects,
+    ) {
+        let Some(name) = self.forward.as_ref().map(HeaderName::shared) else { return };
+        let is_bearer = &*name == "authorization";
+        let is_there = is_bearer && request.headers().first(&name).is_some();
+        if is_there && verdict == Verdict::Defer {
+            return;
+        }
+        match &session.access_token {
+            Some(token) => {
+                let value = if is_bearer { format!("Bearer {token}") } else { token.clone() };
+                effects.set_request_header(name, value.into_bytes().into());
+            }
+            None if is_there => effects.remove_request_header(name),
+            None => {}
+        }
     }
 
     /// The session of a request, and when it was last used; or why there is none.
@@ -64,19 +83,23 @@ impl OAuth2Login {
         &mut self,
         request: &Request<'_>,
     ) -> Result<(Rc<Opened>, u64), &'static str> {
-        let sealed = match self.jar.session(request) {
-            Kept::Nothing => return Err("no_session"),
-            Kept::Broken => return Err("session_broken"),
-            Kept::Whole(sealed) => sealed,
-        };
+        let opened = self.kept(request)?;
         let now = request.now();
-        let opened = self.open(&sealed, now).ok_or("session_invalid")?;
         let seen = self.jar.seen(request).and_then(|sealed| self.seal.open(Kind::Seen, sealed));
         let seen = seen.and_then(|text| serde_json::from_slice::<Seen>(&text).ok());
         let seen = seen.filter(|seen| seen.id == opened.session.id).map_or(0, |seen| seen.time);
         match self.lasting.ended(&opened.session, seen, now) {
             Some(why) => Err(why),
             None => Ok((opened, seen)),
+        }
+    }
+
+    /// The session of a request, ended or not; or why there is none.
+    pub(crate) fn kept(&mut self, request: &Request<'_>) -> Result<Rc<Opened>, &'static str> {
+        match self.jar.session(request) {
+            Kept::Nothing => Err("no_session"),
+            Kept::Broken => Err("session_broken"),
+            Kept::Whole(sealed) => self.open(&sealed, request.now()).ok_or("session_invalid"),
         }
     }
 
@@ -117,8 +140,7 @@ impl OAuth2Login {
         let seen = Seen { id: session.id.clone(), time: now.secs() };
         let text = serde_json::to_vec(&seen).unwrap_or_default();
         if let Some(sealed) = self.seal.seal(Kind::Seen, &text, request.random()) {
-            let cookie = self.jar.keep_seen(&sealed, self.left(session, now));
-            effects.add_response_header("set-cookie".into(), cookie.into_bytes().into());
+            give(vec![self.jar.keep_seen(&sealed, self.left(session, now))], effects);
         }
     }
 
@@ -137,20 +159,42 @@ impl OAuth2Login {
             return conclude(NAME, Finding::Refused(refusal), settings.verdict, effects);
         }
         let path = return_path(request.path().unwrap_or_default());
-        if matches!(request.method(), b"GET" | b"HEAD") {
+        let has_arrived = self.jar.has_arrived(request);
+        let is_form = !matches!(request.method(), b"GET" | b"HEAD");
+        if !is_form && !has_arrived {
             return self.sign_in(path, true, request, effects);
         }
         effects.count_by("refused", "reason", why);
+        let mut headers = vec![("www-authenticate", challenge)];
+        let text = if is_form {
+            "What you sent was not passed on. Sign in, and send it again."
+        } else {
+            // Most providers would send the browser back without a word, and so on for ever.
+            effects.count("in_vain");
+            log::debug!("{NAME}: a sign-in was of no use the moment after: {why}");
+            headers.push(("set-cookie", self.jar.end_arrival()));
+            "You were a moment ago. The browser does not keep the cookies of this site, or what the \
+             provider gave has ended already; whoever runs this site finds the reason in its log."
+        };
         let page = Page {
             status: 401,
             reason: why,
             title: "You are not signed in",
-            text: "What you sent was not passed on. Sign in, and send it again.".into(),
+            text: text.into(),
             link: Some((path, "Sign in")),
             form: None,
         };
-        Flow::Answer(page.reply(NAME, vec![("www-authenticate", challenge)]))
+        Flow::Answer(page.reply(NAME, headers))
     }
+}
+
+/// Gives the browser cookies with the upstream's response, which no cache may keep then: it would
+/// give them to others (RFC 9111, 7.3).
+fn give(cookies: Vec<String>, effects: &mut Effects) {
+    for cookie in cookies {
+        effects.add_response_header("set-cookie".into(), cookie.into_bytes().into());
+    }
+    effects.set_response_header("cache-control".into(), Rc::from(&b"no-store"[..]));
 }
 
 /// Whether it is a program that asks, for which a redirect to a page of another origin is no answer.

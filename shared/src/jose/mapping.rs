@@ -1,7 +1,8 @@
 //! What becomes of the claims of a good token: who it is, and what the upstream is told.
 //!
 //! 1. Scopes come from all of their claims, groups from one, the consumer from the first that is
-//!    there. The subject is `sub`, else the consumer.
+//!    there. The subject is `sub` and nothing else: a client whose id is somebody's name is not that
+//!    somebody (RFC 9700, 4.15).
 //! 2. A claim as a header: a text as it is; a number or truth value as in JSON; a list of those with
 //!    commas between, if none has one; anything else as JSON. Nothing for `null`.
 //! 3. What would be taken for something else behind is [`Ambiguous`]: control characters, white space
@@ -84,7 +85,7 @@ impl Mapping {
         let scopes: Vec<_> = self.scopes.iter().flat_map(|path| claims.words(path)).collect();
         let groups = claims.list(&self.groups);
         let consumer = self.consumer.iter().find_map(|path| claims.text(path));
-        let subject = claims.text("sub").or(consumer).unwrap_or_default();
+        let subject = claims.text("sub").unwrap_or_default();
         // What goes into a list must not be two entries of it.
         let is_one_scope = |scope: &String| is_plain(scope) && !scope.contains(' ');
         let is_one_group = |group: &String| is_plain(group) && !group.contains(',');

@@ -47,10 +47,19 @@ fn pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Name and value; `None` where there is no `=`, and so no name.
 fn read(pair: &[u8]) -> Option<(&[u8], &[u8])> {
-    let pair = pair.trim_ascii();
+    let pair = trim(pair);
     let equals = pair.iter().position(|byte| *byte == b'=')?;
     let (name, value) = pair.split_at_checked(equals)?;
-    Some((name, unquote(value.strip_prefix(b"=")?.trim_ascii())))
+    Some((name, unquote(trim(value.strip_prefix(b"=")?))))
+}
+
+/// Without the white space that browsers take for such (RFC 6265, 5.2: space and tab), and no other:
+/// to them `\x0c__Host-a` is another name than `__Host-a`, and any page may set it.
+fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
 }
 
 fn unquote(value: &[u8]) -> &[u8] {

@@ -207,6 +207,16 @@ fn a_cookie_of_another_name_is_another_cookie() {
     }
 }
 
+/// To a browser, space and tab alone are no part of a name (RFC 6265, 5.2).
+#[test]
+fn white_space_that_browsers_do_not_know_is_part_of_a_name() {
+    check(&[("cookie", " \tapi_key=abc\t ")], "one abc", "-cookie");
+    for other in ["\x0capi_key=abc", "\x0bapi_key=abc", "\u{a0}api_key=abc", "\u{2000}api_key=abc"]
+    {
+        check(&[("cookie", other)], "nothing", "");
+    }
+}
+
 #[test]
 fn all_cookie_headers_are_read_and_what_is_left_goes_on_as_one() {
     check(

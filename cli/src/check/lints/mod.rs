@@ -4,6 +4,7 @@ pub(super) mod chain;
 pub(super) mod connection;
 pub(super) mod secrets;
 pub(super) mod settings;
+pub(super) mod sign_in;
 
 use std::collections::HashSet;
 
@@ -38,6 +39,7 @@ pub(super) enum Code {
     UnknownCluster,
     PlainSecret,
     PlainProvider,
+    SignInOff,
     DefaultSecret,
     NormalizePath,
     MergeSlashes,
@@ -79,6 +81,7 @@ impl Code {
             Self::UnknownCluster => (Error, "unknown-cluster"),
             Self::PlainSecret => (Warning, "plain-secret"),
             Self::PlainProvider => (Warning, "plain-provider"),
+            Self::SignInOff => (Error, "sign-in-off"),
             Self::DefaultSecret => (Info, "default-secret"),
             Self::NormalizePath => (Warning, "normalize-path"),
             Self::MergeSlashes => (Warning, "merge-slashes"),

@@ -122,9 +122,10 @@ fn all_scopes_claims_count_as_list_or_words() {
 }
 
 #[test]
-fn a_token_without_a_subject_is_its_consumers() {
+fn a_client_is_not_who_has_its_name() {
     let line = send(&mut bench(&of(provider())), &token(json!({"sub": null}))).line();
-    assert!(line.contains("+x-auth-subject: app "), "{line}");
+    assert!(line.contains("+x-auth-consumer: app ") && !line.contains("x-auth-subject:"), "{line}");
+    assert!(!line.contains("gatehouse.subject=") && line.contains("\"subject\":\"\""), "{line}");
     let nobody = json!({"sub": null, "client_id": null});
     let line = send(&mut bench(&of(provider())), &token(nobody)).line();
     assert!(line.starts_with("continue") && !line.contains("x-auth-subject"), "{line}");

@@ -3,6 +3,7 @@
 
 #![allow(clippy::arithmetic_side_effects, clippy::string_slice, reason = "test code")]
 
+mod attacks;
 mod callback;
 mod configuration;
 mod renewal;
@@ -105,6 +106,8 @@ fn sign(number: u8, claims: &Value) -> String {
 struct World {
     bench: Bench<OAuth2Login>,
     cookies: BTreeMap<String, String>,
+    /// Until when the browser has the cookie of who has just signed in, which ends by itself.
+    arrival: u64,
     random: u8,
     now: u64,
 }
@@ -127,7 +130,7 @@ impl World {
     /// While the provider has not answered.
     fn offline(config: &Value) -> Self {
         let bench = Bench::configure(config).unwrap_or_else(|error| panic!("{error}"));
-        Self { bench, cookies: BTreeMap::new(), random: 7, now: NOW }
+        Self { bench, cookies: BTreeMap::new(), arrival: 0, random: 7, now: NOW }
     }
 
     fn answer(&mut self, id: u32, status: u16, body: &str) -> Vec<(u32, Call)> {
@@ -151,8 +154,11 @@ impl World {
     fn headers(&self, method: &str, path: &str, more: &[(&str, &str)]) -> Vec<(String, String)> {
         let mut headers =
             vec![(":method".to_owned(), method.to_owned()), (":path".to_owned(), path.to_owned())];
-        let pairs: Vec<_> =
+        let mut pairs: Vec<_> =
             self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if self.now < self.arrival {
+            pairs.push("__Host-session.arrived=1".into());
+        }
         if !pairs.is_empty() {
             headers.push(("cookie".into(), pairs.join("; ")));
         }
@@ -213,7 +219,11 @@ impl World {
             for flag in ["Path=/", "HttpOnly", "Secure", "SameSite=Lax"] {
                 assert!(attributes.split("; ").any(|known| known == flag), "{cookie}");
             }
-            if attributes.contains("Max-Age=0") {
+            if name == "__Host-session.arrived" {
+                let (_, seconds) = attributes.split_once("Max-Age=").unwrap();
+                let seconds: u64 = seconds.split(';').next().unwrap().parse().unwrap();
+                self.arrival = self.now + seconds;
+            } else if attributes.contains("Max-Age=0") {
                 self.cookies.remove(name);
             } else {
                 self.cookies.insert(name.to_owned(), value.to_owned());

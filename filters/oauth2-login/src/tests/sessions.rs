@@ -48,6 +48,7 @@ fn the_token_of_a_header_of_its_own_is_the_proxys_alone() {
 fn a_session_that_is_not_ours_is_none() {
     let mut world = World::new();
     world.sign_in();
+    world.pass(5);
     let good = world.cookies["__Host-session"].clone();
     let attempt = {
         let mut other = World::new();

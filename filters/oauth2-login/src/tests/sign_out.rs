@@ -12,6 +12,7 @@ fn signed_in() -> World {
 impl World {
     /// One more attempt, in another tab.
     fn leave_open(&mut self) {
+        self.pass(5);
         let session = self.cookies.remove("__Host-session").unwrap();
         self.leave("/other");
         self.cookies.insert("__Host-session".into(), session);

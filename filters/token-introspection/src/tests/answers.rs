@@ -77,6 +77,18 @@ fn what_the_upstream_would_take_for_something_else_is_refused() {
     }
 }
 
+/// RFC 9700, 4.15: a client may have chosen its id.
+#[test]
+fn a_client_is_not_who_has_its_name() {
+    let own = with(active(), json!({"sub": null, "client_id": "alice"}));
+    let line = asked(&mut bench(json!({})), "t", &own).line();
+    assert!(
+        line.contains("+x-auth-consumer: alice") && !line.contains("x-auth-subject:"),
+        "{line}"
+    );
+    assert!(!line.contains("gatehouse.subject="), "{line}");
+}
+
 #[test]
 fn scopes_and_claims_are_a_rules_to_ask_for() {
     check(json!({"scopes": ["read"]}), active(), 200, "");

@@ -69,7 +69,7 @@ fn a_secret_in_the_wrong_place_is_not_shown() {
     for wrong in [
         json!({"client": "hunter2"}),
         client(json!({"secret": ["hunter2"]})),
-        client(json!({"authentication": {"hunter2": 1}})),
+        client(json!({"authentication": {"basic": "hunter2"}})),
     ] {
         let error = error(wrong);
         assert!(error.starts_with("client") && !error.contains("hunter2"), "{error}");

@@ -81,7 +81,9 @@ pub(crate) fn refresh_and_leave(world: &World) -> Outcome {
 /// The cookie that a browser keeps of an answer.
 fn cookie(answer: &Response) -> String {
     let cookies = answer.all("set-cookie").into_iter().map(String::from_utf8_lossy);
-    let kept = cookies.filter(|cookie| !cookie.contains("Max-Age=0"));
+    // That of who has just signed in ends by itself.
+    let kept =
+        cookies.filter(|cookie| !cookie.contains("Max-Age=0") && !cookie.contains(".arrived="));
     let pairs = kept.filter_map(|cookie| Some(cookie.split_once(';')?.0.to_owned()));
     pairs.collect::<Vec<_>>().join("; ")
 }
