@@ -1,7 +1,9 @@
 //! Runs a filter on an exchange, the same under every host: what no filter has to think of.
 //!
 //! 1. A request that does not concern the filter costs nothing more.
-//! 2. What is done to every request is done whatever the rules say; then the settings are found.
+//! 2. What is done to every request is done whatever the rules say; then the settings are found. Where
+//!    that takes something off, it is taken off the proxy's request first ([`Step::Anew`]): the proxy
+//!    may have chosen the route, and with it the settings, by what a client says of itself.
 //! 3. `mode: off` goes no further; `mode: shadow` counts what would be refused or answered, and lets
 //!    it pass.
 //! 4. A read that the proxy failed refuses the request (503), whatever the filter made of it.
@@ -39,11 +41,13 @@ pub struct Run<P: Plugin> {
     filter: P::Filter,
     scope: Option<Rc<Scope<P::Settings>>>,
     calls: u8,
+    /// Whether the request is looked at for the second time.
+    is_anew: bool,
 }
 
 impl<P: Plugin> Default for Run<P> {
     fn default() -> Self {
-        Self { filter: P::Filter::default(), scope: None, calls: 0 }
+        Self { filter: P::Filter::default(), scope: None, calls: 0, is_anew: false }
     }
 }
 
@@ -56,6 +60,8 @@ pub enum Step {
     Wait(Call),
     /// Hold it until there may be news.
     Hold,
+    /// Apply the changes to the request that there are so far, and show it anew.
+    Anew,
     /// Answer it, for good.
     Reply(Reply),
 }
@@ -102,6 +108,10 @@ impl<P: Plugin> Instance<P> {
             );
         }
         self.plugin.sanitise(request, effects);
+        if effects.has_edits() && !run.is_anew && !request.fault() {
+            run.is_anew = true;
+            return Step::Anew;
+        }
         let scope = match self.layers.scope(request) {
             Ok(scope) => scope,
             Err(refusal) => {

@@ -32,6 +32,9 @@ pub trait Runner {
     fn on_request(&mut self, stream: u32, request: &mut Request<'_>, effects: &mut Effects)
     -> Step;
 
+    /// The changes to a request have been applied that were asked for ([`Step::Anew`]).
+    fn on_anew(&mut self, stream: u32, request: &mut Request<'_>, effects: &mut Effects) -> Step;
+
     /// The call that a request waits for has ended.
     fn on_answer(
         &mut self,
@@ -206,7 +209,7 @@ struct Single<P: Plugin> {
 impl<P: Plugin> Single<P> {
     /// Keeps the exchange as long as there is more to come.
     fn keep(&mut self, stream: u32, run: Run<P>, step: Step) -> Step {
-        if self.phases.has_more() || matches!(step, Step::Wait(_) | Step::Hold) {
+        if self.phases.has_more() || matches!(step, Step::Wait(_) | Step::Hold | Step::Anew) {
             self.runs.insert(stream, run);
         }
         step
@@ -229,6 +232,12 @@ impl<P: Plugin> Runner for Single<P> {
         effects: &mut Effects,
     ) -> Step {
         let mut run = Run::default();
+        let step = self.instance.on_request(&mut run, request, effects);
+        self.keep(stream, run, step)
+    }
+
+    fn on_anew(&mut self, stream: u32, request: &mut Request<'_>, effects: &mut Effects) -> Step {
+        let mut run = self.runs.remove(&stream).unwrap_or_default();
         let step = self.instance.on_request(&mut run, request, effects);
         self.keep(stream, run, step)
     }
