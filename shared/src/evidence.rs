@@ -35,6 +35,8 @@ pub struct Known {
     pub claims: Map<String, Value>,
     /// What the upstream is to be told; nothing where it was told already.
     pub headers: Map<String, Value>,
+    /// The headers in which it was told already, by an authenticator that enforces.
+    pub told: Vec<String>,
 }
 
 /// Why nobody was recognised.
@@ -61,6 +63,7 @@ struct Written {
     groups: Vec<String>,
     claims: Map<String, Value>,
     headers: Map<String, Value>,
+    told: Vec<String>,
 }
 
 impl Evidence {
@@ -69,7 +72,7 @@ impl Evidence {
         let bytes = request.property(&[&evidence_name(authenticator)])?;
         // A filter of ours has written it, so that one reading is enough.
         let written: Written = serde_json::from_slice(&bytes).ok()?;
-        let Written { refused, scheme, subject, consumer, scopes, groups, claims, headers } =
+        let Written { refused, scheme, subject, consumer, scopes, groups, claims, headers, told } =
             written;
         match refused {
             Some(refused) => Some(Self::Refused(refused)),
@@ -82,6 +85,7 @@ impl Evidence {
                 groups,
                 claims,
                 headers,
+                told,
             }))),
         }
     }
@@ -128,6 +132,7 @@ mod tests {
                 panic!("known");
             };
             assert_eq!((known.subject.as_str(), known.headers.len()), ("alice", headers));
+            assert_eq!(known.told.len(), 3 - headers);
             assert_eq!(known.scopes, ["api:read"]);
         }
     }

@@ -104,12 +104,12 @@ impl IdentityHeaders {
             }
             let Ok(name) = std::str::from_utf8(name) else { continue };
             let told: &Vec<String> = told.get_or_insert_with(|| told_before(request));
-            if told.iter().any(|known| known == name) {
-                effects.keep(Rc::from(name));
-            } else {
+            if told.iter().all(|known| known != name) {
                 effects.remove_request_header(Rc::from(name));
             }
         }
+        // Claim headers among them, which this filter may know nothing of.
+        told.iter().flatten().for_each(|name| effects.keep(Rc::from(name.as_str())));
     }
 
     fn names(&self) -> [&HeaderName; 5] {
@@ -336,19 +336,31 @@ pub fn conclude(
 
 /// Takes back what an authenticator in front has said and this one does not say anew.
 fn take_over(credential: &Credential, effects: &mut Effects) {
+    let has = |list: &[(Rc<str>, Rc<[u8]>)], name: &str| list.iter().any(|(n, _)| **n == *name);
+    speak_in_place(
+        |name| has(&credential.headers, name),
+        |name| has(&credential.texts, name),
+        effects,
+    );
+}
+
+/// Takes back what the authenticators in front that enforce have said, by whoever speaks for the
+/// request in their place: headers but for those that `keeps` names, texts in filter state but for
+/// those that `says` does.
+pub fn speak_in_place(
+    keeps: impl Fn(&str) -> bool,
+    says: impl Fn(&str) -> bool,
+    effects: &mut Effects,
+) {
     let kept = effects.take_kept();
     if kept.is_empty() {
         return;
     }
-    for name in kept {
-        if credential.headers.iter().all(|(other, _)| *other != name) {
-            effects.remove_request_header(name);
-        }
+    for name in kept.into_iter().filter(|name| !keeps(name)) {
+        effects.remove_request_header(name);
     }
-    for name in TEXTS {
-        if credential.texts.iter().all(|(other, _)| **other != *name) {
-            effects.set_state(Rc::from(name), Rc::from(&b""[..]));
-        }
+    for name in TEXTS.into_iter().filter(|name| !says(name)) {
+        effects.set_state(Rc::from(name), Rc::from(&b""[..]));
     }
 }
 

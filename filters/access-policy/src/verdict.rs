@@ -7,6 +7,7 @@ use std::rc::Rc;
 use serde_json::Value;
 use shared::effects::Effects;
 use shared::evidence::{Evidence, Known, Refused};
+use shared::identity::speak_in_place;
 use shared::reply::{Refusal, quoted};
 use shared::view::Request;
 use std::time::Duration;
@@ -52,17 +53,25 @@ pub(crate) fn of(
     Err(refusal(operation, &failures, &mut read))
 }
 
-/// Tells the upstream and the filters behind who it is.
+/// Tells the upstream and the filters behind who it is, and takes back what an authenticator that
+/// enforces has told of anybody else.
 pub(crate) fn tell(identities: &[Rc<Known>], effects: &mut Effects) {
-    let mut told: BTreeMap<&str, &str> = BTreeMap::new();
-    for (name, value) in identities.iter().flat_map(|known| &known.headers) {
-        if let Value::String(text) = value {
-            // Of two that say it, the first is believed.
-            told.entry(name).or_insert(text);
-        }
+    // Nothing is required: who enforces in front speaks for itself.
+    if identities.is_empty() {
+        return;
     }
-    for (name, text) in told {
-        effects.set_request_header(Rc::from(name), Rc::from(text.as_bytes()));
+    // Without a text where it was told already.
+    let mut told: BTreeMap<&str, Option<&str>> = BTreeMap::new();
+    for known in identities {
+        // Of two that say it, the first is believed.
+        for (name, value) in &known.headers {
+            if let Value::String(text) = value {
+                told.entry(name).or_insert(Some(text));
+            }
+        }
+        for name in &known.told {
+            told.entry(name).or_insert(None);
+        }
     }
     let first = |part: fn(&Known) -> String| {
         identities.iter().map(|known| part(known)).find(|text| !text.is_empty()).unwrap_or_default()
@@ -73,6 +82,13 @@ pub(crate) fn tell(identities: &[Rc<Known>], effects: &mut Effects) {
         ("gatehouse.scopes", first(|known| known.scopes.join(" "))),
         ("gatehouse.groups", first(|known| known.groups.join(","))),
     ];
+    let says = |name: &str| texts.iter().any(|(text, value)| *text == name && !value.is_empty());
+    speak_in_place(|name| told.contains_key(name), says, effects);
+    for (name, text) in told {
+        if let Some(text) = text {
+            effects.set_request_header(Rc::from(name), Rc::from(text.as_bytes()));
+        }
+    }
     for (name, text) in texts {
         if !text.is_empty() {
             effects.set_state(Rc::from(name), Rc::from(text.as_bytes()));
