@@ -50,7 +50,7 @@ fn read(pair: &[u8]) -> Option<(&[u8], &[u8])> {
     let pair = pair.trim_ascii();
     let equals = pair.iter().position(|byte| *byte == b'=')?;
     let (name, value) = pair.split_at_checked(equals)?;
-    Some((name, unquote(value.strip_prefix(b"=")?.trim_ascii())))
+    Some((name.trim_ascii_end(), unquote(value.strip_prefix(b"=")?.trim_ascii())))
 }
 
 fn unquote(value: &[u8]) -> &[u8] {
