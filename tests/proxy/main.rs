@@ -19,6 +19,7 @@ mod access_policy;
 mod api_key_auth;
 mod authenticators;
 mod basic_auth;
+mod between;
 mod bundle;
 mod capabilities;
 mod complete;
