@@ -58,7 +58,10 @@ fn both(filters: &[(&str, Value)], upstream: &Upstream, routes: &[Value]) -> [En
     let chained = Setup::new().bundled("chain", "chain", &json!({"chain": chain}));
     [alone, chained].map(|setup| {
         let setup = routes.iter().fold(setup, |setup, route| setup.route(route.clone()));
-        setup.upstream(upstream).log_field("groups", "%FILTER_STATE(wasm.gatehouse.groups:PLAIN)%").start()
+        setup
+            .upstream(upstream)
+            .log_field("groups", "%FILTER_STATE(wasm.gatehouse.groups:PLAIN)%")
+            .start()
     })
 }
 
@@ -126,8 +129,13 @@ fn a_host_in_front_of_a_path_opens_nothing() {
             let request = Request::get(path).header("x-api-key", "acme-key-1");
             request.send(envoy.address()).status
         };
-        assert_eq!((status("/orders"), status("/x/orders"), status("/open/orders")), (401, 200, 200));
-        for path in ["//x/orders", "//x:80/orders?y", "/%2Fx/orders", "/\\x/orders", "//open/orders"] {
+        assert_eq!(
+            (status("/orders"), status("/x/orders"), status("/open/orders")),
+            (401, 200, 200)
+        );
+        for path in
+            ["//x/orders", "//x:80/orders?y", "/%2Fx/orders", "/\\x/orders", "//open/orders"]
+        {
             assert_eq!(status(path), 400, "{path}");
         }
     }
@@ -150,13 +158,11 @@ fn acme() -> Value {
 fn a_forged_header_chooses_no_route_and_none_of_its_settings() {
     let upstream = Upstream::start();
     let limit = json!({"name": "a", "quota": {"requests": 1, "per": "1h"}, "key": ["subject"]});
-    let filters = [
-        ("jwt-auth", tokens(&json!({}))),
-        ("rate-limit", json!({"limits": [limit]})),
-    ];
+    let filters = [("jwt-auth", tokens(&json!({}))), ("rate-limit", json!({"limits": [limit]}))];
     for envoy in both(&filters, &upstream, &[acme()]) {
         let send = |org: &str| {
-            let request = Request::get("/").header("authorization", token(&json!({"org": "other"})));
+            let request =
+                Request::get("/").header("authorization", token(&json!({"org": "other"})));
             request.header("x-org", org).send(envoy.address()).status
         };
         assert_eq!(send("acme"), 200);

@@ -157,7 +157,12 @@ fn a_limit_by_who_it_is_has_somebody_in_front_who_says_it() {
     // Nobody but a policy speaks for those who defer, and nobody else knows of operations.
     let deferred = whole(&limited("key: [consumer]").replace("realm: x", "verdict: defer"));
     triggers(&deferred, ALLOW_UNSET, "warning[limit-key]", "key: [consumer]");
-    triggers(&whole(&limited("key: [service]")), ALLOW_UNSET, "warning[limit-key]", "key: [service]");
+    triggers(
+        &whole(&limited("key: [service]")),
+        ALLOW_UNSET,
+        "warning[limit-key]",
+        "key: [service]",
+    );
     let policy = "          - access-policy: { services: [] }\n          - rate-limit:";
     let behind = limited("key: [consumer, service]").replace("          - rate-limit:", policy);
     lacks(&whole(&behind), ALLOW_UNSET, "limit-key");

@@ -280,7 +280,8 @@ impl Config {
         let lists: [(_, Vec<String>); 2] =
             [("headers", headers.collect()), ("query", self.query.allow.clone())];
         for (field, names) in lists {
-            if let Some((index, name)) = names.iter().enumerate().find(|(_, name)| is_secret(name)) {
+            if let Some((index, name)) = names.iter().enumerate().find(|(_, name)| is_secret(name))
+            {
                 return Err(Invalid::at(
                     format!("{field}.allow[{index}]"),
                     format!("`{name}` holds credentials; no line shows it"),

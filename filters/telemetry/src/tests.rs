@@ -90,9 +90,8 @@ fn the_switch_is_off_where_the_clock_has_jumped_back() {
 #[test]
 fn of_a_query_what_is_allowed_is_shown_and_nothing_that_is_joined_to_it() {
     let bench = bench(&json!({"query": {"allow": ["page", "x"]}}));
-    let url = |target: &str| {
-        String::from_utf8(bench.instance.plugin.url(target.as_bytes())).unwrap()
-    };
+    let url =
+        |target: &str| String::from_utf8(bench.instance.plugin.url(target.as_bytes())).unwrap();
     assert_eq!(url("/a?page=1&code=2&x=&pages=3"), "/a?page=1&x=");
     assert_eq!(url("/a?page=1;access_token=secret&x=2;token=secret&x;y"), "/a?page=1&x=2");
     assert_eq!(url("/a?%70age=1"), "/a");
@@ -133,7 +132,8 @@ fn mistakes_are_refused() {
         &json!({"headers": {"allow": ["accept", "Cookie"]}}),
         "headers.allow[1]: `cookie` holds credentials; no line shows it",
     );
-    for name in ["x-access-token", "X-Vault-Token", "x-amzn-oidc-jwt", "api_key", "DPoP", "Referer"] {
+    for name in ["x-access-token", "X-Vault-Token", "x-amzn-oidc-jwt", "api_key", "DPoP", "Referer"]
+    {
         let message = format!("`{}` holds credentials; no line shows it", name.to_lowercase());
         let config = json!({"headers": {"allow": [name]}});
         refuse(&config, &format!("headers.allow[0]: {message}"));

@@ -37,22 +37,21 @@ impl Needs {
     fn lack(self, before: &[&Site<'_>]) -> Option<&'static str> {
         let has = |role| before.iter().any(|site| site.known.role == role);
         // One that leaves the decision to a policy tells nothing by itself.
-        let enforces = |site: &&Site<'_>| {
-            site.known.role == Role::Authenticator && verdicts(site).is_empty()
-        };
+        let enforces =
+            |site: &&Site<'_>| site.known.role == Role::Authenticator && verdicts(site).is_empty();
         match self {
             Self::Identity if before.iter().any(enforces) || has(Role::Policy) => None,
             Self::Identity if has(Role::Authenticator) => Some(
                 "nobody has one here: authenticators that defer leave it to `access-policy`, which is \
                  not in front; all requests are counted together",
             ),
-            Self::Identity => {
-                Some("nobody has one: there is no authenticator in front; all requests are counted together")
-            }
+            Self::Identity => Some(
+                "nobody has one: there is no authenticator in front; all requests are counted together",
+            ),
             Self::Claims if has(Role::Authenticator) => None,
-            Self::Claims => {
-                Some("nobody has one: there is no authenticator in front; all requests are counted together")
-            }
+            Self::Claims => Some(
+                "nobody has one: there is no authenticator in front; all requests are counted together",
+            ),
             Self::Operation if has(Role::Policy) => None,
             Self::Operation => Some(
                 "no request has one: there is no `access-policy` in front; all are counted together",
@@ -80,9 +79,8 @@ fn order(limit: &At<'_>, before: &[&Site<'_>], prefix: &str, report: &mut Report
     let Some(on) = limit.get("on").filter(|on| on.text() == Some("unauthenticated")) else {
         return;
     };
-    let is_before = |site: &&&Site<'_>| {
-        matches!(site.known.role, Role::Authenticator | Role::Policy)
-    };
+    let is_before =
+        |site: &&&Site<'_>| matches!(site.known.role, Role::Authenticator | Role::Policy);
     if let Some(site) = before.iter().find(is_before) {
         let name = site.known.name;
         let message = format!("what `{name}` in front refuses never comes here: put it behind");

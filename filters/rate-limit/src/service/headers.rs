@@ -148,7 +148,9 @@ mod tests {
         for name in ["authorization", "cookie", "set-cookie", "x-auth-subject", "X_Auth.Scopes"] {
             check(name, "1", false);
         }
-        for name in ["X-HTTP-Method-Override", "x_original_url", "X-Rewrite-URL", "x-host", "refresh"] {
+        for name in
+            ["X-HTTP-Method-Override", "x_original_url", "X-Rewrite-URL", "x-host", "refresh"]
+        {
             check(name, "1", false);
         }
         for name in ["alt-svc", "x-api-key", "x-gatehouse-timing", "X-Method-Override"] {
