@@ -79,9 +79,9 @@ impl OAuth2Login {
         let opened = self.signed_in(request).ok().map(|(opened, _)| opened);
         let document = match self.document(request, effects) {
             Known::Document(document) => Some(document),
-            // Another worker is fetching it: who leaves is to be signed out at the provider too.
-            Known::Wait => return Flow::Hold,
-            Known::Nothing => None,
+            // It is being fetched: who leaves a session is to be signed out at the provider too.
+            Known::Wait if opened.is_some() => return Flow::Hold,
+            Known::Wait | Known::Nothing => None,
         };
         let cookies = self.jar.end_all(request).into_iter();
         let cookies = cookies.map(|cookie| ("set-cookie", cookie)).collect();
