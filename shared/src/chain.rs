@@ -7,8 +7,8 @@
 //! 3. The first that refuses or answers ends the pass. The changes to the request are dropped; what
 //!    was counted and left in filter state is kept, as when each filter is a module of its own.
 //! 4. A filter that waits, or whose request is held, is where the pass goes on. So is one that takes
-//!    off what a client says of itself: all changes so far are then applied, and the proxy is asked
-//!    anew which route it is.
+//!    off what a client says of itself: all changes so far are then applied, and the request is looked
+//!    at anew.
 //! 5. A response goes through the filters the other way, as far as its request came; the foremost has
 //!    the last word on a header. That goes for a refusal, too, and all are told of the end of the
 //!    exchange.

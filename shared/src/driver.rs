@@ -2,8 +2,8 @@
 //!
 //! 1. A request that does not concern the filter costs nothing more.
 //! 2. What is done to every request is done whatever the rules say; then the settings are found. Where
-//!    that takes something off, it is taken off the proxy's request first ([`Step::Anew`]): the proxy
-//!    may have chosen the route, and with it the settings, by what a client says of itself.
+//!    that takes something off, it is taken off the proxy's request first ([`Step::Anew`]): no rule is
+//!    to be matched by what a client says of itself.
 //! 3. `mode: off` goes no further; `mode: shadow` counts what would be refused or answered, and lets
 //!    it pass.
 //! 4. A read that the proxy failed refuses the request (503), whatever the filter made of it.
