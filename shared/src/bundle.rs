@@ -122,7 +122,10 @@ impl<'k> Choice<'k> {
     pub fn configure(self, birth: &Birth<'_>) -> Result<Box<dyn Runner>, Invalid> {
         let mut runners = Vec::new();
         for (path, Part { kind, object }) in self.parts() {
-            let runner = kind.configure(object.clone(), birth);
+            // What one filter shares with other workers, or makes ids of, is of no use against another.
+            let secret = birth.secret_for(kind.name());
+            let Birth { name, now, host, .. } = *birth;
+            let runner = kind.configure(object.clone(), &Birth { name, secret, now, host });
             runners.push(runner.map_err(|error| error.within(&path))?);
         }
         match self {

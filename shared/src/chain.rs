@@ -6,7 +6,9 @@
 //!    the proxy all of it is written at the end, each header and piece of state once.
 //! 3. The first that refuses or answers ends the pass. The changes to the request are dropped; what
 //!    was counted and left in filter state is kept, as when each filter is a module of its own.
-//! 4. A filter that waits, or whose request is held, is where the pass goes on.
+//! 4. A filter that waits, or whose request is held, is where the pass goes on. So is one that takes
+//!    off what a client says of itself: all changes so far are then applied, and the request is looked
+//!    at anew.
 //! 5. A response goes through the filters the other way, as far as its request came; the foremost has
 //!    the last word on a header. That goes for a refusal, too, and all are told of the end of the
 //!    exchange.
@@ -105,10 +107,15 @@ impl Chain {
         }
         effects.add_calls(&mut passage.settled);
         effects.add_calls(&mut passage.own);
-        if !matches!(step, Step::Wait(_) | Step::Hold) {
+        if step == Step::Anew {
+            effects.add_edits(&mut passage.settled);
+            effects.add_edits(&mut passage.own);
+        }
+        let goes_on = matches!(step, Step::Wait(_) | Step::Hold | Step::Anew);
+        if !goes_on {
             self.conclude(&mut passage, &step, effects);
         }
-        if self.phases.has_more() || matches!(step, Step::Wait(_) | Step::Hold | Step::Read(_)) {
+        if self.phases.has_more() || goes_on || matches!(step, Step::Read(_)) {
             self.passages.insert(stream, passage);
         }
         step
@@ -179,6 +186,12 @@ impl Runner for Chain {
         let mut passage = Passage::default();
         let step = first.runner.on_request(stream, request, &mut passage.own);
         self.go_on(stream, passage, step, request, effects)
+    }
+
+    fn on_anew(&mut self, stream: u32, request: &mut Request<'_>, effects: &mut Effects) -> Step {
+        self.resume(stream, request, effects, |runner, request, own| {
+            runner.on_anew(stream, request, own)
+        })
     }
 
     fn on_answer(

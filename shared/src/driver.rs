@@ -1,7 +1,9 @@
 //! Runs a filter on an exchange, the same under every host: what no filter has to think of.
 //!
 //! 1. A request that does not concern the filter costs nothing more.
-//! 2. What is done to every request is done whatever the rules say; then the settings are found.
+//! 2. What is done to every request is done whatever the rules say; then the settings are found. Where
+//!    that takes something off, it is taken off the proxy's request first ([`Step::Anew`]): no rule is
+//!    to be matched by what a client says of itself.
 //! 3. `mode: off` goes no further; `mode: shadow` counts what would be refused or answered, and lets
 //!    it pass.
 //! 4. A read that the proxy failed refuses the request (503), whatever the filter made of it.
@@ -39,11 +41,13 @@ pub struct Run<P: Plugin> {
     filter: P::Filter,
     scope: Option<Rc<Scope<P::Settings>>>,
     calls: u8,
+    /// Whether the request is looked at for the second time.
+    is_anew: bool,
 }
 
 impl<P: Plugin> Default for Run<P> {
     fn default() -> Self {
-        Self { filter: P::Filter::default(), scope: None, calls: 0 }
+        Self { filter: P::Filter::default(), scope: None, calls: 0, is_anew: false }
     }
 }
 
@@ -58,6 +62,8 @@ pub enum Step {
     Hold,
     /// Let its head go on, its changes applied, and read so many bytes of its body at most.
     Read(usize),
+    /// Apply the changes to the request that there are so far, and show it anew.
+    Anew,
     /// Answer it, for good.
     Reply(Reply),
 }
@@ -104,6 +110,10 @@ impl<P: Plugin> Instance<P> {
             );
         }
         self.plugin.sanitise(request, effects);
+        if effects.has_edits() && !run.is_anew && !request.fault() {
+            run.is_anew = true;
+            return Step::Anew;
+        }
         let scope = match self.layers.scope(request) {
             Ok(scope) => scope,
             Err(refusal) => {

@@ -214,7 +214,7 @@ impl Effects {
         std::mem::take(&mut self.calls)
     }
 
-    /// Notes a header of the request that an authenticator in front has set.
+    /// Notes a header in which an authenticator in front has told the upstream who it is.
     pub(crate) fn keep(&mut self, name: Rc<str>) {
         self.kept.push(name);
     }
@@ -284,6 +284,21 @@ impl Effects {
             _ => None,
         });
         set.collect()
+    }
+
+    /// Whether there are changes to the request.
+    pub(crate) fn has_edits(&self) -> bool {
+        self.list.iter().any(Effect::is_for_request)
+    }
+
+    /// Hands over the changes to the request, and keeps the rest.
+    pub(crate) fn take_edits(&mut self) -> Vec<Effect> {
+        self.list.extract_if(.., |effect| effect.is_for_request()).collect()
+    }
+
+    /// Adds the changes to the request of another's, and takes them from it.
+    pub(crate) fn add_edits(&mut self, other: &mut Self) {
+        self.list.append(&mut other.take_edits());
     }
 
     /// Forgets the changes to the request, which does not go on.

@@ -45,6 +45,8 @@ pub struct Known {
     pub headers: Vec<(Rc<str>, Rc<[u8]>)>,
     /// The parts that filter state holds as text, by the names there; those that are not empty.
     pub texts: Vec<(Rc<str>, Rc<[u8]>)>,
+    /// The headers in which it was told already, by an authenticator that enforces.
+    pub told: Vec<String>,
 }
 
 /// Why nobody was recognised.
@@ -107,6 +109,7 @@ struct Written {
     groups: Vec<String>,
     claims: Map<String, Value>,
     headers: Map<String, Value>,
+    told: Vec<String>,
 }
 
 impl Evidence {
@@ -122,7 +125,7 @@ impl Evidence {
     fn parse(bytes: &[u8]) -> Option<Self> {
         // A filter of ours has written it, so that one reading is enough.
         let written: Written = serde_json::from_slice(bytes).ok()?;
-        let Written { refused, scheme, subject, consumer, scopes, groups, claims, headers } =
+        let Written { refused, scheme, subject, consumer, scopes, groups, claims, headers, told } =
             written;
         match refused {
             Some(refused) => Some(Self::Refused(Rc::new(refused))),
@@ -135,7 +138,7 @@ impl Evidence {
                     _ => None,
                 };
                 let headers = headers.into_iter().filter_map(header).collect();
-                let known = Known { subject, consumer, scopes, groups, claims, headers, texts };
+                let known = Known { subject, consumer, scopes, groups, claims, headers, texts, told };
                 Some(Self::Known(Rc::new(known)))
             }
         }
@@ -239,6 +242,7 @@ mod tests {
                 panic!("known");
             };
             assert_eq!((known.subject.as_str(), known.headers.len()), ("alice", headers));
+            assert_eq!(known.told.len(), 3 - headers);
             assert_eq!(known.scopes, ["api:read"]);
         }
     }

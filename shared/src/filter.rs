@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+use siphasher::sip128::SipHasher24;
 
 use crate::config::{Invalid, Layers, Scope};
 use crate::effects::Effects;
@@ -82,6 +83,12 @@ impl Birth<'_> {
     /// The prefix of the plugin's slots in the shared store. Plugins of one name share them.
     pub fn slots(&self, filter: &str) -> String {
         format!("gatehouse/{filter}/{}", self.name)
+    }
+
+    /// A secret for one purpose. Who learns it (the other workers do of what is in the shared store, and
+    /// everybody of what comes of it in ids) knows nothing of the others.
+    pub fn secret_for(&self, purpose: &str) -> [u8; 16] {
+        SipHasher24::new_with_key(&self.secret).hash(purpose.as_bytes()).as_bytes()
     }
 }
 

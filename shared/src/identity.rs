@@ -111,12 +111,12 @@ impl IdentityHeaders {
             }
             let Ok(name) = std::str::from_utf8(name) else { continue };
             let told: &Vec<String> = told.get_or_insert_with(|| told_before(request));
-            if told.iter().any(|known| known == name) {
-                effects.keep(Rc::from(name));
-            } else {
+            if told.iter().all(|known| known != name) {
                 effects.remove_request_header(Rc::from(name));
             }
         }
+        // Claim headers among them, which this filter may know nothing of.
+        told.iter().flatten().for_each(|name| effects.keep(Rc::from(name.as_str())));
     }
 
     fn names(&self) -> [&HeaderName; 5] {
@@ -224,9 +224,10 @@ fn bytes(text: &str) -> Rc<[u8]> {
 impl Credential {
     /// The evidence, with the names under which the upstream was told.
     fn enforced(&self) -> Rc<Testimony> {
-        let told = || self.headers.iter().map(|(name, _)| &**name).collect();
-        let evidence = || Evidence::of(&self.identity, Some(told()), None).written();
-        let testimony = || Rc::new(Testimony::known(self.known(Vec::new()), evidence()));
+        let names = || self.headers.iter().map(|(name, _)| &**name);
+        let told = || names().map(str::to_owned).collect();
+        let evidence = || Evidence::of(&self.identity, Some(names().collect()), None).written();
+        let testimony = || Rc::new(Testimony::known(self.known(Vec::new(), told()), evidence()));
         Rc::clone(self.enforced.get_or_init(testimony))
     }
 
@@ -234,14 +235,15 @@ impl Credential {
     fn deferred(&self) -> Rc<Testimony> {
         let evidence =
             || Evidence::of(&self.identity, None, Some(Headers(&self.headers))).written();
-        let testimony = || Rc::new(Testimony::known(self.known(self.headers.clone()), evidence()));
+        let known = || self.known(self.headers.clone(), Vec::new());
+        let testimony = || Rc::new(Testimony::known(known(), evidence()));
         Rc::clone(self.deferred.get_or_init(testimony))
     }
 
-    fn known(&self, headers: Vec<(Rc<str>, Rc<[u8]>)>) -> Known {
+    fn known(&self, headers: Vec<(Rc<str>, Rc<[u8]>)>, told: Vec<String>) -> Known {
         let Identity { subject, consumer, scopes, groups, claims, .. } = self.identity.clone();
         let (consumer, texts) = (consumer.unwrap_or_default(), self.texts.clone());
-        Known { subject, consumer, scopes, groups, claims, headers, texts }
+        Known { subject, consumer, scopes, groups, claims, headers, texts, told }
     }
 }
 
@@ -366,19 +368,31 @@ pub fn conclude(
 
 /// Takes back what an authenticator in front has said and this one does not say anew.
 fn take_over(credential: &Credential, effects: &mut Effects) {
+    let has = |list: &[(Rc<str>, Rc<[u8]>)], name: &str| list.iter().any(|(n, _)| **n == *name);
+    speak_in_place(
+        |name| has(&credential.headers, name),
+        |name| has(&credential.texts, name),
+        effects,
+    );
+}
+
+/// Takes back what the authenticators in front that enforce have said, by whoever speaks for the
+/// request in their place: headers but for those that `keeps` names, texts in filter state but for
+/// those that `says` does.
+pub fn speak_in_place(
+    keeps: impl Fn(&str) -> bool,
+    says: impl Fn(&str) -> bool,
+    effects: &mut Effects,
+) {
     let kept = effects.take_kept();
     if kept.is_empty() {
         return;
     }
-    for name in kept {
-        if credential.headers.iter().all(|(other, _)| *other != name) {
-            effects.remove_request_header(name);
-        }
+    for name in kept.into_iter().filter(|name| !keeps(name)) {
+        effects.remove_request_header(name);
     }
-    for name in TEXTS {
-        if credential.texts.iter().all(|(other, _)| **other != *name) {
-            effects.set_state(Rc::from(name), Rc::from(&b""[..]));
-        }
+    for name in TEXTS.into_iter().filter(|name| !says(name)) {
+        effects.set_state(Rc::from(name), Rc::from(&b""[..]));
     }
 }
 

@@ -32,6 +32,9 @@ pub trait Runner {
     fn on_request(&mut self, stream: u32, request: &mut Request<'_>, effects: &mut Effects)
     -> Step;
 
+    /// The changes to a request have been applied that were asked for ([`Step::Anew`]).
+    fn on_anew(&mut self, stream: u32, request: &mut Request<'_>, effects: &mut Effects) -> Step;
+
     /// The call that a request waits for has ended.
     fn on_answer(
         &mut self,
@@ -215,7 +218,8 @@ struct Single<P: Plugin> {
 impl<P: Plugin> Single<P> {
     /// Keeps the exchange as long as there is more to come.
     fn keep(&mut self, stream: u32, run: Run<P>, step: Step) -> Step {
-        if self.phases.has_more() || matches!(step, Step::Wait(_) | Step::Hold | Step::Read(_)) {
+        let waits = matches!(step, Step::Wait(_) | Step::Hold | Step::Read(_) | Step::Anew);
+        if self.phases.has_more() || waits {
             self.runs.insert(stream, run);
         }
         step
@@ -238,6 +242,12 @@ impl<P: Plugin> Runner for Single<P> {
         effects: &mut Effects,
     ) -> Step {
         let mut run = Run::default();
+        let step = self.instance.on_request(&mut run, request, effects);
+        self.keep(stream, run, step)
+    }
+
+    fn on_anew(&mut self, stream: u32, request: &mut Request<'_>, effects: &mut Effects) -> Step {
+        let mut run = self.runs.remove(&stream).unwrap_or_default();
         let step = self.instance.on_request(&mut run, request, effects);
         self.keep(stream, run, step)
     }

@@ -4,15 +4,16 @@
 //!    spaces or tabs, the credential. A header with another scheme is not this source's.
 //! 2. A header without a prefix is the credential, but for the white space around it.
 //! 3. A query parameter: its name and value are decoded (`%41` is `A`, `+` a space). A name that
-//!    cannot be decoded is compared as it is. A `#` ends the query.
-//! 4. A cookie (RFC 6265, 4.2.1): its name counts byte for byte; the value goes without the quotes
-//!    around it. All `cookie` headers are read.
+//!    cannot be decoded is compared as it is. A `#` ends the query. A name behind a `;` is one to some
+//!    readers and not to others: the credential is [`Found::Malformed`].
+//! 4. A cookie (RFC 6265, 4.2.1): its name counts byte for byte, without white space around it; the
+//!    value goes without the quotes around it. All `cookie` headers are read.
 //! 5. A credential that comes twice, in one source or in two, is [`Found::Repeated`]: which of them
 //!    counts would be a guess (RFC 6750, 2). So is a header that comes twice, if one is this source's.
 //! 6. One that is there and empty is found, and empty.
 //! 7. One with a broken escape, or of more than [`MAX_CREDENTIAL`] bytes, is [`Found::Malformed`].
 //! 8. [`Sources::strip`] takes credentials off wherever they stand, good or not, and leaves the rest
-//!    of the query and of the cookies byte for byte as it is.
+//!    of the query and of the cookies byte for byte as it is. What a `;` joins to one goes with it.
 //!
 //! Everything is bytes: nothing here needs UTF-8.
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::config::{Environment, Invalid};
 use crate::driver::{Instance, Run, Step};
-use crate::effects::Effects;
+use crate::effects::{Effect, Effects};
 use crate::filter::{Answer, Background, Birth, Call, Plugin, WholeBody};
 use crate::headers::Headers;
 use crate::reply::Reply;
@@ -222,6 +222,7 @@ impl Outcome {
             Step::Continue => "continue".to_owned(),
             Step::Hold => "hold".to_owned(),
             Step::Read(most) => format!("read {most}"),
+            Step::Anew => "anew".to_owned(),
             Step::Wait(call) => format!("wait {} {}{}", call.method, call.cluster, call.path),
             Step::Reply(reply) => format!("{} {}", reply.status, reply.details),
         };
@@ -277,10 +278,19 @@ impl<P: Plugin> Bench<P> {
         headers: &[(N, V)],
     ) -> (Run<P>, Outcome) {
         self.proxy.set_request(headers);
-        let request = Request::new(&self.proxy);
         let (mut run, mut effects) = (Run::default(), Effects::default());
-        let step = self.instance.on_request(&mut run, &request, &mut effects);
-        (run, Outcome { step, effects })
+        loop {
+            let request = Request::new(&self.proxy);
+            let step = self.instance.on_request(&mut run, &request, &mut effects);
+            if step != Step::Anew {
+                return (run, Outcome { step, effects });
+            }
+            for effect in effects.iter() {
+                if let Effect::RemoveRequestHeader(name) = effect {
+                    self.proxy.request.borrow_mut().remove(name);
+                }
+            }
+        }
     }
 
     /// Hands over the body of a request that is read, and whose exchange is `run`. Its head is gone.

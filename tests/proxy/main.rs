@@ -20,6 +20,7 @@ mod api_key_auth;
 mod authenticators;
 mod basic_auth;
 mod bench;
+mod between;
 mod bundle;
 mod capabilities;
 mod complete;

@@ -125,3 +125,55 @@ fn a_plugin_that_could_be_any_filter_is_none() {
     };
     assert!(found.iter().any(is_it), "{found:#?}");
 }
+
+/// A document as that of a connection manager, in which all filters are seen.
+fn whole(chain: &str) -> String {
+    format!(
+        "\"@type\": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager\n{chain}"
+    )
+}
+
+/// The chain with a limit in the place of its policy.
+fn limited(limit: &str) -> String {
+    let chain = CHAIN.split_once("          - access-policy:").unwrap().0;
+    let quota = "quota: { requests: 1, per: 1s }";
+    format!("{chain}          - rate-limit:\n              limits: [ {{ name: a, {quota}, {limit} }} ]\n")
+        .replace("verdict: defer", "realm: x")
+}
+
+#[test]
+fn a_limit_by_who_it_is_has_somebody_in_front_who_says_it() {
+    let alone = |limit: &str| {
+        let chain = limited(limit);
+        let (head, rest) = chain.split_once("          - api-key-auth:").unwrap();
+        format!("{head}{}", &rest[rest.find("          - rate-limit:").unwrap()..])
+    };
+    for limit in [
+        "key: [consumer]",
+        "key: [route, subject]",
+        "key: [{ claim: tenant }]",
+        "tiers: { gold: { requests: 2, per: 1s } }",
+    ] {
+        lacks(&whole(&limited(limit)), ALLOW_UNSET, "limit-key");
+        triggers(&whole(&alone(limit)), ALLOW_UNSET, "warning[limit-key]", limit);
+    }
+    lacks(&whole(&alone("key: [client_address, { header: x }]")), ALLOW_UNSET, "limit-key");
+    // Nobody but a policy speaks for those who defer, and nobody else knows of operations.
+    let deferred = whole(&limited("key: [consumer]").replace("realm: x", "verdict: defer"));
+    triggers(&deferred, ALLOW_UNSET, "warning[limit-key]", "key: [consumer]");
+    triggers(
+        &whole(&limited("key: [service]")),
+        ALLOW_UNSET,
+        "warning[limit-key]",
+        "key: [service]",
+    );
+    let policy = "          - access-policy: { services: [] }\n          - rate-limit:";
+    let behind = limited("key: [consumer, service]").replace("          - rate-limit:", policy);
+    lacks(&whole(&behind), ALLOW_UNSET, "limit-key");
+}
+
+#[test]
+fn a_limit_of_failures_stands_in_front_of_those_who_refuse() {
+    let limit = whole(&limited("on: unauthenticated"));
+    triggers(&limit, ALLOW_UNSET, "warning[limit-order]", "on: unauthenticated");
+}

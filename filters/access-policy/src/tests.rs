@@ -5,6 +5,8 @@ use shared::testing::{Bench, Outcome};
 
 use super::*;
 
+mod enforced;
+
 /// The policy of the production guide: Basic for the API, a key for the service, a token for one of
 /// its methods, and one that is open; and a method with alternatives.
 fn config() -> Value {

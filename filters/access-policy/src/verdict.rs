@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use shared::effects::Effects;
 use shared::evidence::{Evidence, Known, Memory, Refused};
+use shared::identity::speak_in_place;
 use shared::reply::{Refusal, quoted};
 use shared::view::Request;
 use std::time::Duration;
@@ -53,23 +54,39 @@ pub(crate) fn of(
     Err(refusal(operation, &failures, &mut read))
 }
 
-/// Tells the upstream and the filters behind who it is.
+/// A name, and what is said under it.
+type Part = (Rc<str>, Rc<[u8]>);
+
+/// Tells the upstream and the filters behind who it is, and takes back what an authenticator that
+/// enforces has told of anybody else.
 pub(crate) fn tell(identities: &[Rc<Known>], effects: &mut Effects) {
-    type Part = (Rc<str>, Rc<[u8]>);
-    // Of two that say it, the first is believed.
-    let first = |part: fn(&Known) -> &[Part]| -> Vec<&Part> {
-        let mut told: Vec<&Part> = Vec::new();
-        for said in identities.iter().flat_map(|known| part(known)) {
-            if told.iter().all(|(name, _)| *name != said.0) {
-                told.push(said);
+    // Nothing is required: who enforces in front speaks for itself.
+    if identities.is_empty() {
+        return;
+    }
+    // Of two that say it, the first is believed. Without a value where it was told already.
+    let mut headers: Vec<(&str, Option<&Part>)> = Vec::new();
+    let mut texts: Vec<&Part> = Vec::new();
+    for known in identities {
+        let said = known.headers.iter().map(|part| (&*part.0, Some(part)));
+        for (name, part) in said.chain(known.told.iter().map(|name| (name.as_str(), None))) {
+            if headers.iter().all(|(other, _)| *other != name) {
+                headers.push((name, part));
             }
         }
-        told
-    };
-    for (name, value) in first(|known| &known.headers) {
+        for part in &known.texts {
+            if texts.iter().all(|(other, _)| *other != part.0) {
+                texts.push(part);
+            }
+        }
+    }
+    let keeps = |name: &str| headers.iter().any(|(other, _)| *other == name);
+    let says = |name: &str| texts.iter().any(|(other, _)| **other == *name);
+    speak_in_place(keeps, says, effects);
+    for (name, value) in headers.into_iter().filter_map(|(_, part)| part) {
         effects.set_request_header(Rc::clone(name), Rc::clone(value));
     }
-    for (name, text) in first(|known| &known.texts) {
+    for (name, text) in texts {
         effects.set_state(Rc::clone(name), Rc::clone(text));
     }
 }

@@ -65,10 +65,10 @@ impl Plugin for BasicAuth {
             users.check(allow).map_err(|error| error.within("allow").within(&place))?;
         }
         let slots = birth.slots(Self::NAME);
-        let throttle = |throttle| Throttle::new(&slots, birth.secret, throttle);
+        let throttle = |throttle| Throttle::new(&slots, birth.secret_for("throttle"), throttle);
         Ok(Self {
             users,
-            verified: Verified::configured(birth.secret, &config.verified_cache),
+            verified: Verified::configured(birth.secret_for("verified"), &config.verified_cache),
             throttle: config.throttle.as_ref().map(throttle),
             identity_headers: config.identity_headers,
         })

@@ -179,8 +179,16 @@ fn check(settings: &Settings, providers: &[Provider]) -> Result<(), Invalid> {
 /// One exchange.
 #[derive(Debug, Default)]
 pub struct Authentication {
-    /// Whether it has waited for a key that was not known.
+    waiting: Waiting,
+}
+
+/// What a request waits for, or has waited for.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Whether that was a key that was not known.
     refetched: bool,
+    /// Whose keys they are.
+    provider: Option<usize>,
 }
 
 /// What came of a token.
@@ -200,7 +208,7 @@ impl Filter for Authentication {
         effects: &mut Effects,
     ) -> Flow {
         let settings = &scope.settings;
-        let outcome = plugin.authenticate(settings, request, effects, &mut self.refetched);
+        let outcome = plugin.authenticate(settings, request, effects, &mut self.waiting);
         let finding = match outcome {
             Ok(Outcome::Pending) => return Flow::Hold,
             Ok(Outcome::Good(checked, by)) => {
@@ -223,6 +231,11 @@ impl Filter for Authentication {
         request: &Request<'_>,
         effects: &mut Effects,
     ) -> Flow {
+        // Asked many times a second for each of many requests, a token is not read again for no news.
+        let provider = self.waiting.provider.and_then(|index| plugin.providers.get(index));
+        if provider.is_some_and(|provider| provider.keyring.is_under_way(request.now())) {
+            return Flow::Hold;
+        }
         self.on_request(plugin, scope, request, effects)
     }
 }
@@ -233,7 +246,7 @@ impl JwtAuth {
         settings: &Settings,
         request: &Request<'_>,
         effects: &mut Effects,
-        refetched: &mut bool,
+        waiting: &mut Waiting,
     ) -> Result<Outcome, No> {
         let found = match self.sources.find(request) {
             Found::One(token) => token,
@@ -244,7 +257,7 @@ impl JwtAuth {
         let fingerprint = self.verified.fingerprint(&found);
         let (checked, by) = match self.remembered(&fingerprint, request) {
             Some(checked) => (checked, "cache"),
-            None => match self.verify(&found, settings, request, effects, refetched)? {
+            None => match self.verify(&found, settings, request, effects, waiting)? {
                 Some(checked) => {
                     let checked = Rc::new(checked);
                     self.verified.remember(fingerprint, Rc::clone(&checked), request.now());
@@ -286,7 +299,7 @@ impl JwtAuth {
         settings: &Settings,
         request: &Request<'_>,
         effects: &mut Effects,
-        refetched: &mut bool,
+        waiting: &mut Waiting,
     ) -> Result<Option<Checked>, No> {
         let now = request.now();
         let token = Token::read(text)?;
@@ -303,7 +316,9 @@ impl JwtAuth {
         // Before the signature, which costs a hundred times as much.
         let expires = provider.expected.check(&token, now)?;
         let mut calls = Calls { id: index, effects, request };
+        let refetched = &mut waiting.refetched;
         let Some((keys, generation)) = provider.keys(&token, refetched, &mut calls)? else {
+            waiting.provider = Some(index);
             return Ok(None);
         };
         let good = |key: &Key| {

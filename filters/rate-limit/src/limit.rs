@@ -11,7 +11,7 @@ use siphasher::sip::SipHasher24;
 
 use crate::config::{Cost, Counted, Event, HeaderCost, KeyPart, LimitEntry, Missing};
 use crate::key;
-use crate::quota::{Algorithm, Quota, Rate};
+use crate::quota::{Quota, Rate};
 
 /// A limit.
 #[derive(Debug)]
@@ -62,6 +62,8 @@ impl Limit {
             on,
             counted,
         } = entry;
+        // A key of another make is another limit, though it may come to the same bytes.
+        let counts = format!("{algorithm:?} {on:?} {:?}", key.as_ref().map(|key| key.to_vec()));
         let tier = |quota: Quota, path: String| {
             let mut rate = Rate::new(algorithm, quota).map_err(|error| error.within(&path))?;
             rate.owes = on == Event::Unauthenticated;
@@ -73,7 +75,7 @@ impl Limit {
                 );
                 return Err(Invalid::at("cost", why));
             }
-            Ok(Tier::new(&name.0, algorithm, quota, rate))
+            Ok(Tier::new(&name.0, &counts, quota, rate))
         };
         if on == Event::Unauthenticated && cost != Cost::default() {
             return Err(Invalid::at("cost", "a failed authentication counts once"));
@@ -170,10 +172,10 @@ impl Limit {
 }
 
 impl Tier {
-    fn new(name: &str, algorithm: Algorithm, quota: Quota, rate: Rate) -> Self {
+    fn new(name: &str, counts: &str, quota: Quota, rate: Rate) -> Self {
         let Quota { requests, per, burst } = quota;
         let mut hasher = SipHasher24::new();
-        let of = format!("{name} {algorithm:?} {requests} {:?} {burst:?}", per.duration());
+        let of = format!("{name} {requests} {:?} {burst:?} {counts}", per.duration());
         hasher.write(of.as_bytes());
         let policy = crate::fields::policy(name, &quota);
         Self { id: hasher.finish(), rate, quota, policy }

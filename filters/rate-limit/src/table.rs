@@ -8,8 +8,9 @@
 //!    coldest: what has used the least of its quota, of equals the oldest. So a key near its limit
 //!    stays while a colder one could go.
 //! 4. A new key takes over the heat of what it replaces (Space-Saving: Metwally, Agrawal, El Abbadi,
-//!    2005), but for one request: no key is counted lower than it came, and one that was given up
-//!    comes back with one request, not with a full bucket.
+//!    2005), rounded down, but for one request: one that was given up near its limit comes back with
+//!    one request or two, not with a full bucket. Rounded up, a flood of keys that send one request
+//!    each would in time be as hot as those that are limited, and push them out.
 //! 5. Bytes that are no entries are dropped at the next change.
 
 use crate::quota::{Algorithm, Rate};

@@ -12,7 +12,7 @@ use crate::callers::Callers;
 use crate::payload::Redaction;
 
 /// The longest that the debug switch stays on by one request.
-const LONGEST_DEBUG: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const LONGEST_DEBUG: Duration = Duration::from_secs(24 * 60 * 60);
 /// The most that is kept of one body.
 const MOST_PAYLOAD: u64 = 64 * 1024;
 /// The most sets of labels that one configuration may allow.
@@ -267,26 +267,24 @@ pub(crate) struct ServerTiming {
     pub(crate) allow: Callers,
 }
 
-/// Headers that hold credentials, or may: no line shows them.
-const SECRET_HEADERS: [&str; 8] = [
-    "authorization",
-    "cookie",
-    "proxy-authorization",
-    "referer",
-    "set-cookie",
-    "x-api-key",
-    "x-auth-token",
-    "x-csrf-token",
-];
+/// Headers that hold credentials, or may, beside those whose names say so ([`Redaction`]): no line
+/// shows them.
+const SECRET_HEADERS: [&str; 2] = ["dpop", "referer"];
 
 impl Config {
     /// Checks what no field can know alone.
     pub(crate) fn check(&self) -> Result<(), Invalid> {
-        for (index, name) in self.headers.allow.iter().enumerate() {
-            if SECRET_HEADERS.contains(&&*name.shared()) || name.shared().starts_with(':') {
+        let secrets = Redaction::of_names();
+        let is_secret = |name: &str| SECRET_HEADERS.contains(&name) || secrets.hides(name);
+        let headers = self.headers.allow.iter().map(|name| name.shared().to_string());
+        let lists: [(_, Vec<String>); 2] =
+            [("headers", headers.collect()), ("query", self.query.allow.clone())];
+        for (field, names) in lists {
+            if let Some((index, name)) = names.iter().enumerate().find(|(_, name)| is_secret(name))
+            {
                 return Err(Invalid::at(
-                    format!("headers.allow[{index}]"),
-                    format!("`{}` holds credentials; no line shows it", name.shared()),
+                    format!("{field}.allow[{index}]"),
+                    format!("`{name}` holds credentials; no line shows it"),
                 ));
             }
         }

@@ -179,7 +179,7 @@ impl Telemetry {
     }
 
     /// The path, and of the query what may be shown.
-    fn url(&self, target: &[u8]) -> Vec<u8> {
+    pub(crate) fn url(&self, target: &[u8]) -> Vec<u8> {
         let mut parts = target.splitn(2, |byte| *byte == b'?');
         let mut url = cut(parts.next().unwrap_or_default()).to_vec();
         let Some(query) = parts.next().filter(|_| !self.config.query.allow.is_empty()) else {
@@ -192,7 +192,8 @@ impl Telemetry {
         };
         for (index, part) in query.split(|byte| *byte == b'&').filter(is_shown).enumerate() {
             url.push(if index == 0 { b'?' } else { b'&' });
-            url.extend(part);
+            // To some readers there is another parameter behind a `;`.
+            url.extend(part.split(|byte| *byte == b';').next().unwrap_or_default());
         }
         url
     }

@@ -14,7 +14,8 @@ use shared::view::Body;
 const HIDDEN: &str = "\"***\"";
 
 /// Parts of the names of members whose values are never shown.
-pub(crate) const SECRETS: [&str; 16] = [
+pub(crate) const SECRETS: [&str; 20] = [
+    "accesskey",
     "apikey",
     "assertion",
     "authorization",
@@ -24,11 +25,14 @@ pub(crate) const SECRETS: [&str; 16] = [
     "cvc",
     "cvv",
     "jwt",
+    "passcode",
     "passphrase",
     "passwd",
     "password",
     "privatekey",
+    "pwd",
     "secret",
+    "sessid",
     "session",
     "token",
 ];
@@ -43,11 +47,17 @@ impl Redaction {
         let more: Vec<_> = more.iter().map(|name| plain(name)).collect();
         match more.iter().position(String::is_empty) {
             Some(index) => Err(index),
-            None => Ok(Self(SECRETS.iter().map(|name| (*name).to_owned()).chain(more).collect())),
+            None => Ok(Self(Self::of_names().0.into_iter().chain(more).collect())),
         }
     }
 
-    fn hides(&self, name: &str) -> bool {
+    /// Those of [`SECRETS`] alone.
+    pub(crate) fn of_names() -> Self {
+        Self(SECRETS.iter().map(|name| (*name).to_owned()).collect())
+    }
+
+    /// Whether a name has one of them in it.
+    pub(crate) fn hides(&self, name: &str) -> bool {
         let name = plain(name);
         self.0.iter().any(|secret| name.contains(secret.as_str()))
     }

@@ -10,6 +10,8 @@ use shared::matching::path::Readings;
 use shared::store::{Change, Store};
 use shared::time::Timestamp;
 
+use crate::config::LONGEST_DEBUG;
+
 /// The debug switch as this worker knows it.
 #[derive(Debug)]
 pub(crate) struct Switch {
@@ -33,7 +35,8 @@ impl Switch {
 
     /// Whether it is on.
     pub(crate) fn is_on(&self, now: Timestamp) -> bool {
-        self.until > now
+        // One that lies further ahead than any may is of a clock that has jumped back.
+        self.until > now && self.until <= now.after(LONGEST_DEBUG)
     }
 
     /// Turns it on until then, or off; whether that was kept.

@@ -79,6 +79,25 @@ fn the_switch_goes_off_by_itself() {
 }
 
 #[test]
+fn the_switch_is_off_where_the_clock_has_jumped_back() {
+    let mut bench = bench(&switch(&json!({"addresses": ["10.0.0.0/8"]})));
+    assert_eq!(send(&mut bench, "/debug?debug-logs=on").line(), ON);
+    bench.proxy.set_now(Timestamp::from_secs(1_000_000));
+    let body = send(&mut bench, "/debug").reply().unwrap().body.clone();
+    assert_eq!(body, br#"{"debug-logs":"off"}"#);
+}
+
+#[test]
+fn of_a_query_what_is_allowed_is_shown_and_nothing_that_is_joined_to_it() {
+    let bench = bench(&json!({"query": {"allow": ["page", "x"]}}));
+    let url =
+        |target: &str| String::from_utf8(bench.instance.plugin.url(target.as_bytes())).unwrap();
+    assert_eq!(url("/a?page=1&code=2&x=&pages=3"), "/a?page=1&x=");
+    assert_eq!(url("/a?page=1;access_token=secret&x=2;token=secret&x;y"), "/a?page=1&x=2");
+    assert_eq!(url("/a?%70age=1"), "/a");
+}
+
+#[test]
 fn a_path_that_may_be_the_switchs_is_nobodys() {
     let mut bench = bench(&switch(&json!({"addresses": ["10.0.0.0/8"]})));
     let path = "404 gatehouse.telemetry.debug_path #refused[reason=debug_path]";
@@ -112,6 +131,16 @@ fn mistakes_are_refused() {
     refuse(
         &json!({"headers": {"allow": ["accept", "Cookie"]}}),
         "headers.allow[1]: `cookie` holds credentials; no line shows it",
+    );
+    for name in ["x-access-token", "X-Vault-Token", "x-amzn-oidc-jwt", "api_key", "DPoP", "Referer"]
+    {
+        let message = format!("`{}` holds credentials; no line shows it", name.to_lowercase());
+        let config = json!({"headers": {"allow": [name]}});
+        refuse(&config, &format!("headers.allow[0]: {message}"));
+    }
+    refuse(
+        &json!({"query": {"allow": ["page", "access_token"]}}),
+        "query.allow[1]: `access_token` holds credentials; no line shows it",
     );
     refuse(&json!({"payloads": {}}), "payloads: are shown while `debug` is on, and there is none");
     refuse(&json!({"metrics": {"max_series": 0}}), "metrics.max_series: 0 is not from 1 to 4096");

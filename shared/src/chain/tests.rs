@@ -1,5 +1,7 @@
 //! The rules of a chain, on filters that do what their configuration says.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -51,7 +53,8 @@ impl<const N: usize> Plugin for Toy<N> {
     type Settings = Settings;
     type Filter = Play<N>;
 
-    fn new(config: Config, _: &Layers<Settings>, _: &Birth<'_>) -> Result<Self, Invalid> {
+    fn new(config: Config, _: &Layers<Settings>, birth: &Birth<'_>) -> Result<Self, Invalid> {
+        SECRETS.with_borrow_mut(|secrets| secrets.insert(birth.secret));
         Ok(Self(config))
     }
 
@@ -67,6 +70,11 @@ impl<const N: usize> Plugin for Toy<N> {
         assert_eq!(id, 40);
         background.effects.count("told");
     }
+}
+
+thread_local! {
+    /// The secrets that filters were given.
+    static SECRETS: RefCell<BTreeSet<[u8; 16]>> = RefCell::default();
 }
 
 impl<const N: usize> Play<N> {
@@ -447,4 +455,15 @@ fn a_root_id_or_a_field_says_which_filter_it_is() {
         &json!({"filter": "a", "chain": [{"b": {}}]}),
         "filter: unknown field; beside `chain` there is `share_evidence`",
     );
+}
+
+#[test]
+fn no_filter_has_the_secret_of_another() {
+    SECRETS.take();
+    let worker = [7; 16];
+    abc("continue");
+    let mut secrets = SECRETS.take();
+    assert_eq!(secrets.len(), 3);
+    secrets.insert(worker);
+    assert_eq!(secrets.len(), 4, "what ids are made of in one is known to everybody");
 }

@@ -128,7 +128,8 @@ impl Claims {
     pub fn words(&self, path: &str) -> Vec<String> {
         match self.find(path) {
             Some(Value::String(words)) => {
-                words.split_ascii_whitespace().map(str::to_owned).collect()
+                // RFC 6749, 3.3: a space, and no other white space.
+                words.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect()
             }
             Some(Value::Array(list)) => {
                 list.iter().filter_map(Value::as_str).map(str::to_owned).collect()

@@ -6,7 +6,8 @@
 //! 2. A claim as a header: a text as it is; a number or truth value as in JSON; a list of those with
 //!    commas between, if none has one; anything else as JSON. Nothing for `null`.
 //! 3. What would be taken for something else behind is [`Ambiguous`]: control characters, white space
-//!    at an end, a space in a scope, a comma in a group.
+//!    at an end, a comma in a group, and in a scope all but printable ASCII (RFC 6749, 3.3): who reads
+//!    a list of scopes may take more than the space for what stands between them.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -87,7 +88,7 @@ impl Mapping {
         let consumer = self.consumer.iter().find_map(|path| claims.text(path));
         let subject = claims.text("sub").unwrap_or_default();
         // What goes into a list must not be two entries of it.
-        let is_one_scope = |scope: &String| is_plain(scope) && !scope.contains(' ');
+        let is_one_scope = |scope: &String| scope.bytes().all(|byte| byte.is_ascii_graphic());
         let is_one_group = |group: &String| is_plain(group) && !group.contains(',');
         let fits = scopes.iter().all(is_one_scope)
             && groups.iter().all(is_one_group)

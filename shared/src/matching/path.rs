@@ -7,7 +7,8 @@
 //!    way (`%61` is `a`).
 //! 2. Where something in it has more than one reading, every reading is made: all escapes decoded,
 //!    parameters (`;x`) dropped, slashes turned, merged and `.` taken out, the rest cut off at a
-//!    decoded `?` or `#`; in any order, until nothing new comes of it.
+//!    decoded `?` or `#`, the host taken off that two slashes begin (`//x/admin`, RFC 3986, 4.2); in
+//!    any order, until nothing new comes of it.
 //! 3. What the readings disagree on is refused by the caller ([`Readings::agree`]), not guessed.
 //! 4. A path has no reading ([`BadPath`]) that has a broken escape, a control character, a byte that
 //!    UTF-8 has only for overlong forms (`%c0%af`), a `#`, or that does not begin with `/`; or that
@@ -64,8 +65,13 @@ fn other_readings(sent: &[u8]) -> Result<Vec<Vec<u8>>, BadPath> {
     let mut next = 0;
     while let Some(text) = known.get(next).cloned() {
         next = next.saturating_add(1);
-        let readers =
-            [decode(&text, |_| true), without_parameters(&text), cut(&text), merge(&text)];
+        let readers = [
+            decode(&text, |_| true),
+            without_parameters(&text),
+            cut(&text),
+            merge(&text),
+            without_host(&text),
+        ];
         for reading in readers {
             if known.contains(&reading) {
                 continue;
@@ -261,6 +267,20 @@ fn cut(path: &[u8]) -> Vec<u8> {
     path.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default().to_vec()
 }
 
+/// As read by who resolves a request's target as a reference (RFC 3986, 4.2; the URL Standard): what
+/// stands behind two slashes is a host.
+fn without_host(path: &[u8]) -> Vec<u8> {
+    let is_slash = |byte: &u8| matches!(byte, b'/' | b'\\');
+    let rest = match path {
+        [first, second, rest @ ..] if is_slash(first) && is_slash(second) => rest,
+        _ => return path.to_vec(),
+    };
+    // The URL Standard takes any number of slashes for two.
+    let host = rest.iter().position(|byte| !is_slash(byte)).and_then(|at| rest.get(at..));
+    let path = host.and_then(|host| host.get(host.iter().position(is_slash)?..));
+    path.map_or_else(|| b"/".to_vec(), <[u8]>::to_vec)
+}
+
 /// As read by who takes `\` for `/`, several slashes for one, and `.` for nothing (RFC 3986, 5.2.4).
 fn merge(path: &[u8]) -> Vec<u8> {
     let mut merged = Vec::with_capacity(path.len());
@@ -414,6 +434,28 @@ mod tests {
         for path in ["/api;%2fx/admin", "/api%3bx/admin", "/api/./admin", "/api%2fadmin"] {
             assert_eq!(matches("/api/admin", path), Err(BadPath), "{path}");
         }
+    }
+
+    #[test]
+    fn a_host_in_front_of_a_path_is_no_part_of_it() {
+        let admin = Pattern::parse("/admin").unwrap();
+        for path in [
+            "//x/admin",
+            "//x:80/admin",
+            "//user@x/admin?y",
+            "///x/admin",
+            "/\\x/admin",
+            "\\\\x/admin",
+            "/%2fx/admin",
+            "/%5Cx/admin",
+            "//x/a/../admin",
+            "//x/%61dmin",
+        ] {
+            let readings = Readings::of(path.as_bytes());
+            let judged = readings.and_then(|readings| readings.agree(|path| admin.matches(path)));
+            assert_eq!(judged, Err(BadPath), "{path}");
+        }
+        check("/**", &["//x", "//x/", "///"], &[]);
     }
 
     #[test]

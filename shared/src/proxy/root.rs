@@ -419,6 +419,13 @@ fn act(
                     runner.on_answer(stream, &answer, request, &mut state.effects)
                 }
             },
+            Step::Anew => match apply(&state.effects.take_edits(), Map::Request) {
+                Ok(()) => {
+                    *request = runner.view(&Live);
+                    runner.on_anew(stream, request, &mut state.effects)
+                }
+                Err(NotApplied) => runner.host_failure(request, &mut state.effects),
+            },
             Step::Continue | Step::Read(_) => {
                 let effects = state.effects.take();
                 let applied = apply(&effects, Map::Request);

@@ -50,7 +50,7 @@ fn read(pair: &[u8]) -> Option<(&[u8], &[u8])> {
     let pair = trim(pair);
     let equals = pair.iter().position(|byte| *byte == b'=')?;
     let (name, value) = pair.split_at_checked(equals)?;
-    Some((name, unquote(trim(value.strip_prefix(b"=")?))))
+    Some((trim(name), unquote(trim(value.strip_prefix(b"=")?))))
 }
 
 /// Without the white space that browsers take for such (RFC 6265, 5.2: space and tab), and no other:

@@ -10,9 +10,13 @@ use crate::headers::Headers;
 /// The value of the parameter of this name.
 pub(super) fn find<'r>(headers: &'r Headers, name: &[u8]) -> Found<'r> {
     let Some(target) = Target::of(headers) else { return Found::Nothing };
-    let ours = target.parameters().filter(|parameter| *parameter.name() == *name);
-    ours.map(|parameter| parameter.value().map_or(Found::Malformed, Found::one))
-        .fold(Found::Nothing, Found::and)
+    let found = target.parameters().map(|parameter| {
+        let hidden = parameter.hidden().filter(|hidden| *hidden.name() == *name);
+        let own = (*parameter.name() == *name)
+            .then(|| parameter.value().map_or(Found::Malformed, Found::one));
+        hidden.map(|_| Found::Malformed).fold(own.unwrap_or(Found::Nothing), Found::and)
+    });
+    found.fold(Found::Nothing, Found::and)
 }
 
 /// Every parameter, decoded.
@@ -28,7 +32,9 @@ pub(super) fn all(headers: &Headers) -> Vec<QueryParameter<'_>> {
 /// Cuts the parameters that are `ours` by name.
 pub(super) fn strip(headers: &Headers, ours: impl Fn(&[u8]) -> bool, effects: &mut Effects) {
     let Some(target) = Target::of(headers) else { return };
-    let is_ours = |parameter: &Parameter<'_>| ours(&parameter.name());
+    let is_ours = |parameter: &Parameter<'_>| {
+        ours(&parameter.name()) || parameter.hidden().any(|hidden| ours(&hidden.name()))
+    };
     if !target.parameters().any(|parameter| is_ours(&parameter)) {
         return;
     }
@@ -76,6 +82,11 @@ impl<'r> Parameter<'r> {
     /// `None` where an escape is broken.
     fn value(&self) -> Option<Cow<'r, [u8]>> {
         decode(self.split().1)
+    }
+
+    /// What is a parameter of its own to those who take `;` for `&`, as HTML 4.01 (B.2.2) advised.
+    fn hidden(&self) -> impl Iterator<Item = Self> + use<'r> {
+        self.0.split(|byte| *byte == b';').skip(1).map(Self)
     }
 
     fn split(&self) -> (&'r [u8], &'r [u8]) {

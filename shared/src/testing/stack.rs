@@ -148,10 +148,26 @@ impl Stack {
             };
             let mut effects = Effects::default();
             let mut view = module.view(&self.proxy);
-            let step = match first.take() {
+            let mut step = match first.take() {
                 Some(first) => first(&mut **module, &mut view, &mut effects),
                 None => module.on_request(STREAM, &mut view, &mut effects),
             };
+            while step == Step::Anew {
+                for edit in effects.take_edits() {
+                    self.sum.writes = self.sum.writes.saturating_add(1);
+                    match edit {
+                        Effect::SetRequestHeader(name, value) => {
+                            self.proxy.request.borrow_mut().set(&name, &value);
+                        }
+                        Effect::RemoveRequestHeader(name) => {
+                            self.proxy.request.borrow_mut().remove(&name);
+                        }
+                        _ => {}
+                    }
+                }
+                view = module.view(&self.proxy);
+                step = module.on_anew(STREAM, &mut view, &mut effects);
+            }
             let goes_on = matches!(step, Step::Continue | Step::Read(_));
             self.apply(&effects, goes_on);
             self.sum.verdict = match step {
@@ -161,6 +177,7 @@ impl Stack {
                 }
                 Step::Wait(_) => "wait".to_owned(),
                 Step::Hold => "hold".to_owned(),
+                Step::Anew => "anew".to_owned(),
                 Step::Reply(reply) => {
                     let headers = reply.headers.iter();
                     self.sum.reply = headers.map(|(n, v)| ((*n).to_owned(), v.clone())).collect();

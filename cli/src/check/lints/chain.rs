@@ -1,7 +1,7 @@
 //! The filters in their order.
 
 use super::settings::verdicts;
-use super::{At, Code, Report};
+use super::{At, Code, Report, limit};
 use crate::check::known::Role;
 use crate::check::site::Site;
 
@@ -14,7 +14,8 @@ pub(in crate::check) fn check(sites: &[&Site<'_>], is_whole: bool, report: &mut 
         match site.known.role {
             Role::Authenticator => authenticator(site, before, behind, is_whole, report),
             Role::Policy => policy(site, before, is_whole, report),
-            Role::Limit | Role::Other => {}
+            Role::Limit => limit::check(site, before, is_whole, report),
+            Role::Other => {}
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod chain;
 pub(super) mod connection;
+pub(super) mod limit;
 pub(super) mod secrets;
 pub(super) mod settings;
 pub(super) mod sign_in;
@@ -35,6 +36,9 @@ pub(super) enum Code {
     PolicyOrder,
     MissingAuthenticator,
     MaybeMissingAuthenticator,
+    LimitKey,
+    MaybeLimitKey,
+    LimitOrder,
     UpgradeBypass,
     UnknownCluster,
     PlainSecret,
@@ -77,6 +81,9 @@ impl Code {
             Self::PolicyOrder => (Error, "policy-order"),
             Self::MissingAuthenticator => (Error, "missing-authenticator"),
             Self::MaybeMissingAuthenticator => (Warning, "missing-authenticator"),
+            Self::LimitKey => (Warning, "limit-key"),
+            Self::MaybeLimitKey => (Info, "limit-key"),
+            Self::LimitOrder => (Warning, "limit-order"),
             Self::UpgradeBypass => (Error, "upgrade-bypass"),
             Self::UnknownCluster => (Error, "unknown-cluster"),
             Self::PlainSecret => (Warning, "plain-secret"),

@@ -122,6 +122,28 @@ fn all_scopes_claims_count_as_list_or_words() {
 }
 
 #[test]
+fn a_scope_that_could_be_read_as_two_is_none() {
+    for scope in ["a\tb", "a\nb", "a\u{a0}b", "a\u{2003}b", "a\u{1c}b", "\u{e4}"] {
+        for claims in [json!({"scope": scope}), json!({"scp": [scope]})] {
+            let line = send(&mut bench(&of(provider())), &token(claims)).line();
+            assert!(line.starts_with("401 gatehouse.jwt-auth.claim"), "{scope:?}: {line}");
+        }
+    }
+}
+
+#[test]
+fn a_rule_is_not_chosen_by_what_a_client_says_of_itself() {
+    let rules = json!([{"match": {"headers": {"x-org": "acme"}}, "forward_credentials": true}]);
+    let provider = with(provider(), json!({"claim_headers": {"x-org": "org"}}));
+    let mut bench = bench(&with(of(provider), json!({"rules": rules})));
+    let mut forged = bearer(&token(json!({"org": "other"})));
+    forged.push(("x-org".to_owned(), "acme".to_owned()));
+    let line = bench.send(&forged).line();
+    assert!(line.contains(" -x-org ") && line.contains(" -authorization "), "{line}");
+    assert!(line.ends_with("+x-org: other"), "{line}");
+}
+
+#[test]
 fn a_client_is_not_who_has_its_name() {
     let line = send(&mut bench(&of(provider())), &token(json!({"sub": null}))).line();
     assert!(line.contains("+x-auth-consumer: app ") && !line.contains("x-auth-subject:"), "{line}");

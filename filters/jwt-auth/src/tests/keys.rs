@@ -89,6 +89,24 @@ fn the_first_request_waits_for_the_keys() {
 }
 
 #[test]
+fn a_request_that_is_held_is_not_read_again_for_no_news() {
+    let mut bench = bench(&of(remote()));
+    let (mut held, _) = begin(&mut bench, &token(json!({})));
+    let headers = |bench: &Bench<JwtAuth>| {
+        bench.proxy.reads().iter().filter(|read| *read == "headers").count()
+    };
+    let before = headers(&bench);
+    for _ in 0..20 {
+        assert_eq!(news(&mut bench, &mut held).line(), "hold");
+    }
+    assert_eq!(headers(&bench), before);
+    // When the fetch has taken too long, it is no news either way that is waited for.
+    pass(&bench, 60);
+    assert_ne!(news(&mut bench, &mut held).line(), "hold");
+    assert!(headers(&bench) > before);
+}
+
+#[test]
 fn what_is_wrong_anyway_waits_for_nothing() {
     let mut bench = bench(&of(remote()));
     for (more, reason) in [

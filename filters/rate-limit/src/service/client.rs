@@ -44,6 +44,8 @@ pub(crate) struct Client {
 /// One counter that is asked about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Descriptor {
+    /// What tells the limit and its quota from any other.
+    pub(crate) id: [u8; 8],
     /// `limit` and its name, then the parts of its key.
     pub(crate) entries: Vec<(String, String)>,
     /// What the request costs.
@@ -229,22 +231,27 @@ impl Client {
     }
 
     fn key(&self, store: Store<'_>, descriptor: &Descriptor) -> Option<Fingerprint> {
-        let parts = [self.domain.as_str(), "descriptor"].into_iter().chain(descriptor.parts());
-        self.memory.fingerprint(store, parts).ok()
+        self.memory.fingerprint(store, self.parts("descriptor").chain(descriptor.parts())).ok()
     }
 
     fn key_of_set(&self, store: Store<'_>, descriptors: &[Descriptor]) -> Option<Fingerprint> {
         let of_each = descriptors
             .iter()
-            .flat_map(|descriptor| std::iter::once("descriptor").chain(descriptor.parts()));
-        let parts = [self.domain.as_str(), "set"].into_iter().chain(of_each);
-        self.memory.fingerprint(store, parts).ok()
+            .flat_map(|descriptor| std::iter::once(&b"descriptor"[..]).chain(descriptor.parts()));
+        self.memory.fingerprint(store, self.parts("set").chain(of_each)).ok()
+    }
+
+    /// Another service knows other things.
+    fn parts<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        [&*self.cluster, &*self.domain, kind].into_iter().map(str::as_bytes)
     }
 }
 
 impl Descriptor {
-    fn parts(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().flat_map(|(key, value)| [key.as_str(), value.as_str()])
+    /// With another quota it is another key, of which nothing is known.
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        let entries = self.entries.iter().flat_map(|(key, value)| [key, value]);
+        std::iter::once(&self.id[..]).chain(entries.map(String::as_bytes))
     }
 
     fn message(&self) -> RateLimitDescriptor {

@@ -5,7 +5,8 @@
 //! 2. A part that the request lacks is `(none)`: an empty value is refused by services.
 //! 3. A value that is long, or not of visible characters, is its SipHash-2-4 of 128 bits, under no
 //!    secret: what is stored per key is bounded, and nothing of it can end a line. Who makes two values
-//!    of one hash has two values that are counted together.
+//!    of one hash has two values that are counted together. So is one that would pass for another:
+//!    `(none)`, `siphash:…`, and parts that are joined by `/` and have one within.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -15,7 +16,10 @@ use crate::config::{Address, KeyPart};
 
 /// How long a value may be as it is, in bytes.
 const LONGEST: usize = 128;
+/// What stands for a part that is missing.
 const NONE: &str = "(none)";
+/// What a digest begins with.
+const DIGEST: &str = "siphash:";
 
 /// The entries of a limit, and of what a request has of the parts of its key.
 pub(crate) fn entries(
@@ -53,7 +57,12 @@ fn text(part: &KeyPart, value: &[u8]) -> String {
             address(*reading, value).unwrap_or_else(|| of_bytes(value))
         }
         KeyPart::ServiceMethod | KeyPart::Path(_) => {
-            of_bytes(&crate::key::parts(value).join(&b'/'))
+            let parts = crate::key::parts(value);
+            if parts.iter().any(|part| part.contains(&b'/')) {
+                digest(value)
+            } else {
+                of_bytes(&parts.join(&b'/'))
+            }
         }
         _ => of_bytes(value),
     }
@@ -78,13 +87,15 @@ fn address(reading: Address, bytes: &[u8]) -> Option<String> {
 fn of_bytes(value: &[u8]) -> String {
     let is_plain = value.len() <= LONGEST && value.iter().all(|byte| (b' '..=b'~').contains(byte));
     match std::str::from_utf8(value) {
-        Ok(text) if is_plain && !text.is_empty() => text.to_owned(),
         Ok("") => NONE.to_owned(),
-        _ => {
-            let digest = SipHasher24::new().hash(value);
-            format!("siphash:{:016x}{:016x}", digest.h1, digest.h2)
-        }
+        Ok(text) if is_plain && text != NONE && !text.starts_with(DIGEST) => text.to_owned(),
+        _ => digest(value),
     }
+}
+
+fn digest(value: &[u8]) -> String {
+    let digest = SipHasher24::new().hash(value);
+    format!("{DIGEST}{:016x}{:016x}", digest.h1, digest.h2)
 }
 
 #[cfg(test)]
@@ -117,6 +128,20 @@ mod tests {
         check(&json!("client_address"), Some(&v6), "client_address", "::1/64");
         let reading = json!({"client_address": {"ipv4_prefix": 24}});
         check(&reading, Some(&[192, 0, 2, 0]), "client_address", "192.0.2.0/24");
+    }
+
+    #[test]
+    fn no_value_passes_for_another() {
+        for value in [of_bytes(&[0xff]), "(none)".into(), "siphash:1".into()] {
+            assert_ne!(of_bytes(value.as_bytes()), value);
+        }
+        let joined = |parts: [&str; 2]| {
+            let mut key = Vec::new();
+            parts.map(|part| crate::key::append(&mut key, Some(part.as_bytes())));
+            text(&KeyPart::ServiceMethod, &key)
+        };
+        assert_eq!(joined(["users", "list"]), "users/list");
+        assert_ne!(joined(["a/b", "c"]), joined(["a", "b/c"]));
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //! 1. At most [`MOST`] in each direction, of at most [`LONGEST`] bytes each; what is beyond is left out.
 //! 2. Names are tokens (RFC 9110, 5.1), values visible characters, spaces and tabs (5.5).
 //! 3. Never what the message is framed, routed or trusted by: pseudo-headers, `host`, headers of the
-//!    connection, of the body, of `x-forwarded-…` and `x-envoy-…`, credentials and cookies, nor what
-//!    is ours to say: who it is (`x-auth-…`, in every spelling), `retry-after`, `ratelimit`.
+//!    connection, of the body, of `x-forwarded-…` and `x-envoy-…`, credentials and cookies, what stands
+//!    for another method, path or host (`x-http-method-override`, `x-original-url`), what a browser
+//!    obeys (`refresh`, `alt-svc`), nor what is ours to say: who it is (`x-auth-…`, in every
+//!    spelling), `retry-after`, `ratelimit`.
 //! 4. Never in place of what is there: a request keeps what it has, under any spelling of the name.
 
 use std::rc::Rc;
@@ -21,9 +23,11 @@ const LONGEST: usize = 1024;
 /// A header to add.
 pub(crate) type Added = (Rc<str>, Rc<[u8]>);
 
-const NAMES: [&str; 27] = [
+const NAMES: [&str; 33] = [
+    "alt-svc",
     "authorization",
     "cache-control",
+    "clear-site-data",
     "connection",
     "cookie",
     "expect",
@@ -40,6 +44,7 @@ const NAMES: [&str; 27] = [
     "range",
     "ratelimit",
     "ratelimit-policy",
+    "refresh",
     "retry-after",
     "server",
     "set-cookie",
@@ -49,9 +54,12 @@ const NAMES: [&str; 27] = [
     "upgrade",
     "via",
     "www-authenticate",
+    "x-api-key",
+    "x-host",
+    "x-method-override",
 ];
 
-const PREFIXES: [&str; 8] = [
+const PREFIXES: [&str; 12] = [
     "access-control-",
     "content-",
     "grpc-",
@@ -59,7 +67,11 @@ const PREFIXES: [&str; 8] = [
     "x-auth-",
     "x-envoy-",
     "x-forwarded-",
+    "x-gatehouse-",
+    "x-http-method",
+    "x-original-",
     "x-real-",
+    "x-rewrite-",
 ];
 
 /// Those of `wanted` that may be added to a message that has `present`.
@@ -134,6 +146,14 @@ mod tests {
             check(name, "1", false);
         }
         for name in ["authorization", "cookie", "set-cookie", "x-auth-subject", "X_Auth.Scopes"] {
+            check(name, "1", false);
+        }
+        for name in
+            ["X-HTTP-Method-Override", "x_original_url", "X-Rewrite-URL", "x-host", "refresh"]
+        {
+            check(name, "1", false);
+        }
+        for name in ["alt-svc", "x-api-key", "x-gatehouse-timing", "X-Method-Override"] {
             check(name, "1", false);
         }
     }

@@ -68,12 +68,12 @@ impl Memory {
     pub(super) fn fingerprint<'a>(
         &self,
         store: Store<'_>,
-        parts: impl Iterator<Item = &'a str>,
+        parts: impl Iterator<Item = &'a [u8]>,
     ) -> Result<Fingerprint, StoreFailure> {
         let mut hasher = SipHasher24::new_with_key(&self.secret(store)?);
         for part in parts {
             hasher.write_usize(part.len());
-            hasher.write(part.as_bytes());
+            hasher.write(part);
         }
         Ok(Fingerprint(hasher.finish()))
     }
@@ -202,7 +202,7 @@ mod tests {
     }
 
     fn key(memory: &Memory, proxy: &Proxy, name: &str) -> Fingerprint {
-        memory.fingerprint(Store::new(proxy), [name].into_iter()).unwrap()
+        memory.fingerprint(Store::new(proxy), [name.as_bytes()].into_iter()).unwrap()
     }
 
     #[test]
@@ -254,10 +254,10 @@ mod tests {
     #[test]
     fn parts_do_not_run_into_each_other() {
         let (memory, proxy) = (memory(), Proxy::default());
-        let of = |parts: [&'static str; 2]| {
+        let of = |parts: [&'static [u8]; 2]| {
             memory.fingerprint(Store::new(&proxy), parts.into_iter()).unwrap()
         };
-        assert_ne!(of(["ab", "c"]), of(["a", "bc"]));
+        assert_ne!(of([b"ab", b"c"]), of([b"a", b"bc"]));
     }
 
     #[test]

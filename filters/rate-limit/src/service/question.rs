@@ -281,6 +281,7 @@ fn describe(asked: &Asked<'_>, request: &Request<'_>) -> Descriptor {
     let Asked { limit, tier, demand } = asked;
     let quota = &tier.quota;
     Descriptor {
+        id: tier.id.to_le_bytes(),
         entries: descriptor::entries(limit.name, limit.parts(request)),
         cost: demand.amount,
         quota: Some((quota.requests.get(), quota.per.duration())),

@@ -90,7 +90,7 @@ fn framed(message: &[u8]) -> Vec<u8> {
 
 fn descriptor(name: &str, cost: u32) -> Descriptor {
     let entries = vec![("limit".to_owned(), name.to_owned()), ("consumer".into(), "alice".into())];
-    Descriptor { entries, cost, quota: Some((10, Duration::from_secs(60))) }
+    Descriptor { id: [1; 8], entries, cost, quota: Some((10, Duration::from_secs(60))) }
 }
 
 fn span(seconds: i64) -> Option<Span> {
@@ -273,6 +273,19 @@ fn a_key_that_is_over_is_not_asked_about_until_it_resets() {
     assert_eq!(world.recall(&asked[..1]), Recalled::Nothing);
     world.proxy.pass(Duration::from_secs(6));
     assert_eq!(world.recall(&asked), Recalled::Nothing);
+}
+
+#[test]
+fn what_was_said_of_another_quota_or_by_another_service_is_not_known() {
+    let mut world = World::new();
+    let both = [descriptor("a", 1), descriptor("b", 1)];
+    world.told(&both, &response(OVER, vec![one(OVER, 0, 3600), one(OK, 5, 3600)])).unwrap();
+    assert_ne!(world.recall(&both), Recalled::Nothing);
+    let other = both.clone().map(|known| Descriptor { id: [2; 8], ..known });
+    assert_eq!(world.recall(&other), Recalled::Nothing);
+    let config = json!({"cluster": "others", "domain": "test"});
+    world.client = Client::new(&serde_json::from_value(config).unwrap(), "slots", [7; 16]);
+    assert_eq!(world.recall(&both), Recalled::Nothing);
 }
 
 #[test]

@@ -193,3 +193,26 @@ fn parts_are_not_run_together() {
     let key = json!([{"header": "a"}, {"header": "b"}]);
     assert_eq!(same_as_first(key, json!({}), &requests), [true, false, false]);
 }
+
+/// With one request of each sent, whether both pass: of a limit of one name and quota in two places.
+#[track_caller]
+fn are_apart(one: Value, other: Value, consumer: &str, header: &str) -> bool {
+    let quota = json!({"requests": 1, "per": "1h"});
+    let place = |key: Value| json!([limit(quota.clone(), json!({"key": key}))]);
+    let rule = json!({"match": {"methods": ["POST"]}, "limits": place(other)});
+    let mut bench = with(json!({"limits": place(one), "rules": [rule]}));
+    bench.proxy.set_property(&["gatehouse.consumer"], consumer.as_bytes());
+    bench.proxy.set_property(&["source", "address"], b"10.0.0.0:1");
+    assert!(passes(&mut bench, &[("h", header)]));
+    passes(&mut bench, &[("h", header), (":method", "POST")])
+}
+
+#[test]
+fn a_key_of_another_make_is_another_limit() {
+    let header = json!([{"header": "h"}]);
+    assert!(!are_apart(header.clone(), header.clone(), "acme", "acme"));
+    // Whoever may send a header must not use up a consumer's quota with it, nor have two of its own.
+    assert!(are_apart(header, json!(["consumer"]), "acme", "acme"));
+    let network = json!([{"client_address": {"ipv4_prefix": 8}}]);
+    assert!(are_apart(network, json!(["client_address"]), "", "x"));
+}
