@@ -193,7 +193,7 @@ pub(crate) fn read(reader: &mut impl Read) -> io::Result<(u8, u8, u32, Vec<u8>)>
 
 /// Writes a frame.
 pub(crate) fn write(
-    stream: &mut TcpStream,
+    stream: &mut impl Write,
     kind: u8,
     flags: u8,
     id: u32,
