@@ -292,7 +292,7 @@ impl Effects {
     }
 
     /// Hands over the changes to the request, and keeps the rest.
-    pub(crate) fn take_edits(&mut self) -> Vec<Effect> {
+    pub fn take_edits(&mut self) -> Vec<Effect> {
         self.list.extract_if(.., |effect| effect.is_for_request()).collect()
     }
 

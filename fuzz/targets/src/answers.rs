@@ -71,7 +71,7 @@ pub fn rate_limit_answer(bytes: &[u8]) {
             assert!(decided.statuses.iter().all(|status| known(status.code)));
         }
         Step::Reply(reply) => assert!(matches!(reply.status, 429 | 503), "{reply:?}"),
-        Step::Wait(_) | Step::Hold => panic!("it waits again"),
+        Step::Wait(_) | Step::Hold | Step::Read(_) | Step::Anew => panic!("it waits again"),
     }
     for effect in effects.iter() {
         if let Effect::SetRequestHeader(name, value) | Effect::SetResponseHeader(name, value) =

@@ -256,6 +256,7 @@ pub fn health_shortcut(bytes: &[u8]) {
             {"path": "/readyz", "report": "readiness"},
         ],
         "dependencies": [{"name": "db", "cluster": "db", "path": "/a"}],
+        "grpc": {"cluster": "grpc-health", "services": [{"name": "", "dependencies": ["db"]}]},
     });
     play("health-shortcut", &config, Rules { answered: goes_home, ..Rules::default() }, bytes);
 }

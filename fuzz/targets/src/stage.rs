@@ -19,7 +19,7 @@ use shared::bundle;
 use shared::config::Environment;
 use shared::driver::Step;
 use shared::effects::{Effect, Effects};
-use shared::filter::{Answer, Background, Birth, Call, CallFailure, Ticket};
+use shared::filter::{Answer, Background, Birth, Call, CallFailure, Ticket, WholeBody};
 use shared::reply::Reply;
 use shared::runner::Runner;
 use shared::store::Store;
@@ -98,6 +98,8 @@ pub(crate) struct Stage {
 #[derive(Default)]
 pub(crate) struct Stream {
     id: u32,
+    /// As it came, and as it is now.
+    came: Fields,
     headers: Fields,
     effects: Effects,
     state: BTreeMap<String, Vec<u8>>,
@@ -110,6 +112,7 @@ enum At {
     Start,
     Waits,
     Holds,
+    Reads,
     Gone,
     Answered,
 }
@@ -164,7 +167,8 @@ impl Stage {
     /// A request has come: what became of it, for who wants to go on with it.
     pub(crate) fn send(&mut self, headers: Fields) {
         self.legal &= headers.iter().all(|(_, value)| is_legal(value));
-        let mut stream = Stream { id: self.next, headers, ..Stream::default() };
+        let mut stream =
+            Stream { id: self.next, came: headers.clone(), headers, ..Stream::default() };
         self.next = self.next.wrapping_add(1);
         self.enter(&stream);
         let mut request = self.module.view(&self.proxy);
@@ -217,7 +221,23 @@ impl Stage {
         Ok(())
     }
 
+    /// The body of a request that is read, or a part of another as it passes by.
     fn body(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
+        if let Some(index) = self.streams.iter().position(|stream| stream.at == At::Reads) {
+            let (mut stream, bytes) = (self.streams.swap_remove(index), value(input)?);
+            let body = match input.int_in_range(0..=7_u8)? {
+                0 => WholeBody::TooLong,
+                _ => WholeBody::Bytes(&bytes),
+            };
+            self.enter(&stream);
+            self.proxy.set_request::<&str, &str>(&[]);
+            let mut request = self.module.view(&self.proxy);
+            let (id, effects) = (stream.id, &mut stream.effects);
+            let step = self.module.on_whole_body(id, body, &mut request, effects);
+            drop(request);
+            self.act(stream, step);
+            return Ok(());
+        }
         let Some(index) = self.any(input)? else { return Ok(()) };
         let (map, part) = (*input.choose(&[Map::Request, Map::Response])?, value(input)?);
         self.proxy.set_body(&part);
@@ -352,6 +372,21 @@ impl Stage {
                 self.go_on(&mut stream);
                 At::Gone
             }
+            Step::Read(_) => {
+                self.go_on(&mut stream);
+                At::Reads
+            }
+            Step::Anew => {
+                for edit in stream.effects.take_edits() {
+                    self.note(&edit);
+                    edited(&mut stream.headers, &edit);
+                }
+                self.enter(&stream);
+                let mut request = self.module.view(&self.proxy);
+                let step = self.module.on_anew(stream.id, &mut request, &mut stream.effects);
+                drop(request);
+                return self.act(stream, step);
+            }
             Step::Wait(call) => {
                 check_call(&call);
                 At::Waits
@@ -373,25 +408,18 @@ impl Stage {
     }
 
     fn go_on(&mut self, stream: &mut Stream) {
-        let (came, mut set) = (stream.headers.clone(), Vec::new());
+        let mut set = Vec::new();
         for effect in stream.effects.take() {
             self.note(&effect);
-            match effect {
-                Effect::SetRequestHeader(name, value) => {
-                    stream.headers.retain(|(known, _)| **known != *name);
-                    stream.headers.push((name.to_string(), value.to_vec()));
-                    set.push(name.to_string());
-                }
-                Effect::RemoveRequestHeader(name) => {
-                    stream.headers.retain(|(known, _)| **known != *name);
-                }
-                Effect::SetState(name, value) => {
-                    stream.state.insert(name.to_string(), value.to_vec());
-                }
-                _ => {}
+            edited(&mut stream.headers, &effect);
+            if let Effect::SetRequestHeader(name, _) = &effect {
+                set.push(name.to_string());
+            }
+            if let Some((name, value)) = effect.state() {
+                stream.state.insert(name.to_string(), value.to_vec());
             }
         }
-        (self.rules.passed)(&Passed { came: &came, goes: &stream.headers, set: &set });
+        (self.rules.passed)(&Passed { came: &stream.came, goes: &stream.headers, set: &set });
     }
 
     /// Looks at what is done to an exchange.
@@ -403,6 +431,7 @@ impl Stage {
                 (self.rules.told)(name, value);
             }
             Effect::SetState(name, value) => (self.rules.kept)(name, value),
+            Effect::Leave(name, testimony) => (self.rules.kept)(name, &testimony.written()),
             Effect::RemoveRequestHeader(_) | Effect::Count(_) | Effect::Measure(..) => {}
         }
     }
@@ -427,6 +456,16 @@ impl Stage {
         }
         assert!(grpc_status.is_none_or(|code| code <= 16), "{reply:?}");
         (self.rules.answered)(reply);
+    }
+}
+
+/// A change to the head of a request.
+fn edited(headers: &mut Fields, effect: &Effect) {
+    if let Effect::SetRequestHeader(name, _) | Effect::RemoveRequestHeader(name) = effect {
+        headers.retain(|(known, _)| **known != **name);
+    }
+    if let Effect::SetRequestHeader(name, value) = effect {
+        headers.push((name.to_string(), value.to_vec()));
     }
 }
 

@@ -83,6 +83,8 @@ pub(crate) const VALUES: [&str; 58] = [
     "application/json",
     "application/xml",
     "application/grpc",
+    "application/x-grpc-health",
+    "/grpc.health.v1.Health/Check",
     "text/html",
     "https",
     "navigate",
