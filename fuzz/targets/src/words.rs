@@ -52,7 +52,7 @@ pub(crate) const NAMES: [&str; 42] = [
     "content-length",
 ];
 
-pub(crate) const VALUES: [&str; 58] = [
+pub(crate) const VALUES: [&str; 60] = [
     "GET",
     "POST",
     "/",
