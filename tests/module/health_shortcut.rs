@@ -240,7 +240,7 @@ fn a_check_is_read_and_answered_once() {
     // Trailers end a body, too.
     let stream = host.open(&check(BRIDGED), false).unwrap().stream;
     host.request_body(stream, EMPTY, false).unwrap();
-    let reply = host.request_trailers(stream, Headers::new::<&str, &str>(&[])).unwrap().local_reply;
+    let reply = host.request_trailers(stream, Headers::default()).unwrap().local_reply;
     assert_eq!(reply.unwrap().status, 200);
 }
 

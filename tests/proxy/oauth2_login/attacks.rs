@@ -70,7 +70,7 @@ fn no_cache_keeps_a_cookie_of_ours() {
 #[test]
 fn what_a_token_endpoint_says_of_time_and_type_is_read_or_refused() {
     let (envoy, _upstream, provider) = start(config());
-    let mut status = |tokens: Value| {
+    let status = |tokens: Value| {
         provider.set(|state| state.tokens = tokens);
         let mut browser = Browser::default();
         let status = browser.sign_in(envoy.address(), "/").status;

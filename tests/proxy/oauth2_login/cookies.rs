@@ -75,7 +75,7 @@ fn a_session_ends() {
     let mut idle = Browser::default();
     idle.sign_in(envoy.address(), "/");
     assert_eq!(idle.get(envoy.address(), "/").status, 200);
-    std::thread::sleep(std::time::Duration::from_millis(5100));
+    std::thread::sleep(Duration::from_millis(5100));
     let api = idle.send(envoy.address(), Request::get("/api/x"));
     assert_eq!(api.status, 401);
     assert_eq!(idle.get(envoy.address(), "/").status, 303);

@@ -121,13 +121,13 @@ fn a_token_endpoint_that_errs_ends_in_a_page() {
     // Who goes away meanwhile harms nobody.
     provider.set(|state| {
         state.answer =
-            Some(Answer::After(std::time::Duration::from_millis(300), Box::new(Answer::ok("{}"))));
+            Some(Answer::After(Duration::from_millis(300), Box::new(Answer::ok("{}"))));
     });
     let mut browser = Browser::default();
     let sent = browser.leave(envoy.address(), "/");
     let cookie = browser.cookies.iter().map(|(n, v)| format!("{n}={v}")).collect::<String>();
     let request = Request::get(&callback(&sent)).header("cookie", cookie);
-    request.abandon(envoy.address(), std::time::Duration::from_millis(50));
+    request.abandon(envoy.address(), Duration::from_millis(50));
     provider.set(|state| state.answer = None);
     assert_eq!(Browser::default().sign_in(envoy.address(), "/").status, 303);
 }

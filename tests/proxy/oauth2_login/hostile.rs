@@ -3,6 +3,7 @@
 use super::*;
 use crate::hostile::{Case, case, high_bytes, large, send_all, vms};
 
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn cases(session: &str, attempt: &str, state: &str) -> Vec<Case> {
     let good = || Request::get("/").header("cookie", session);
     let cookie = |value: &[u8]| Request::get("/").header("cookie", value);

@@ -112,13 +112,13 @@ fn random_requests_add_no_series() {
                 .wrapping_add(1_442_695_040_888_963_407);
             // Every fourth path is one of the policy's, every second key is somebody's.
             let random = (seed >> 33) as usize;
-            let path = if random % 4 == 0 {
+            let path = if random.is_multiple_of(4) {
                 format!("/users/{seed:x}")
             } else {
                 format!("/{seed:x}/{round}")
             };
             let known = format!("key-of-{}", random / 8 % 1000);
-            let key = if random / 4 % 2 == 0 { known } else { format!("{seed:x}") };
+            let key = if (random / 4).is_multiple_of(2) { known } else { format!("{seed:x}") };
             let request = Request::bare(methods[random / 8 % methods.len()], path.as_bytes())
                 .header("host", format!("h{seed:x}.example"))
                 .header("x-api-key", key)

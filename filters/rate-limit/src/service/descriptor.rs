@@ -137,7 +137,9 @@ mod tests {
         }
         let joined = |parts: [&str; 2]| {
             let mut key = Vec::new();
-            parts.map(|part| crate::key::append(&mut key, Some(part.as_bytes())));
+            for part in parts {
+                crate::key::append(&mut key, Some(part.as_bytes()));
+            }
             text(&KeyPart::ServiceMethod, &key)
         };
         assert_eq!(joined(["users", "list"]), "users/list");
