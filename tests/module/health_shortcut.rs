@@ -236,7 +236,7 @@ fn a_check_is_read_and_answered_once() {
     let stream = host.open(&check(BRIDGED), false).unwrap().stream;
     assert_eq!(host.request_body(stream, &EMPTY[..2], false).unwrap().local_reply, None);
     let reply = host.request_body(stream, &EMPTY[2..], true).unwrap().local_reply.unwrap();
-    assert_eq!((reply.status, &*reply.body), (200, &b"\0\0\0\0\x02\x08\x01"[..]));
+    assert_eq!((reply.status, &*reply.body), (200, "\0\0\0\0\x02\x08\x01"));
     // Trailers end a body, too.
     let stream = host.open(&check(BRIDGED), false).unwrap().stream;
     host.request_body(stream, EMPTY, false).unwrap();
