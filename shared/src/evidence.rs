@@ -138,7 +138,8 @@ impl Evidence {
                     _ => None,
                 };
                 let headers = headers.into_iter().filter_map(header).collect();
-                let known = Known { subject, consumer, scopes, groups, claims, headers, texts, told };
+                let known =
+                    Known { subject, consumer, scopes, groups, claims, headers, texts, told };
                 Some(Self::Known(Rc::new(known)))
             }
         }

@@ -219,25 +219,7 @@ impl<'a> Play<'a> {
                 let nth = When::Nth(1 + self.random.below(3) as u32);
                 self.host.inject(call, nth, status);
             }
-            12 => {
-                let corruptions = [
-                    Corruption::Truncated(self.random.below(40)),
-                    Corruption::CountTooLarge,
-                    Corruption::LengthsPastTheEnd,
-                    Corruption::NullPointer,
-                    Corruption::NoTerminators,
-                    Corruption::Empty,
-                    Corruption::Huge,
-                ];
-                let corruption = corruptions[self.random.below(corruptions.len())];
-                let reads = [
-                    "proxy_get_header_map_pairs",
-                    "proxy_get_property",
-                    "proxy_get_shared_data",
-                    "proxy_get_buffer_bytes",
-                ];
-                self.host.corrupt(self.random.pick(&reads), When::Nth(1), corruption);
-            }
+            12 => self.corrupt(),
             13 => self.host.heal(),
             14 => {
                 let (export, count) = STRAYS[self.random.below(STRAYS.len())];
@@ -248,6 +230,26 @@ impl<'a> Play<'a> {
             _ => self.later()?,
         }
         Ok(())
+    }
+
+    fn corrupt(&mut self) {
+        let corruptions = [
+            Corruption::Truncated(self.random.below(40)),
+            Corruption::CountTooLarge,
+            Corruption::LengthsPastTheEnd,
+            Corruption::NullPointer,
+            Corruption::NoTerminators,
+            Corruption::Empty,
+            Corruption::Huge,
+        ];
+        let corruption = corruptions[self.random.below(corruptions.len())];
+        let reads = [
+            "proxy_get_header_map_pairs",
+            "proxy_get_property",
+            "proxy_get_shared_data",
+            "proxy_get_buffer_bytes",
+        ];
+        self.host.corrupt(self.random.pick(&reads), When::Nth(1), corruption);
     }
 
     /// Contexts that are there are left to the callbacks that are their turn.

@@ -1,6 +1,8 @@
 //! What the usual request costs each filter, and a chain of six: host calls and instructions, which are the
 //! same on every machine. `cargo test -p tests --test module -- costs --nocapture` prints the table.
 
+#![allow(clippy::print_stdout, reason = "what it counts is for people")]
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};

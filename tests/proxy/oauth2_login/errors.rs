@@ -120,8 +120,7 @@ fn a_token_endpoint_that_errs_ends_in_a_page() {
     }
     // Who goes away meanwhile harms nobody.
     provider.set(|state| {
-        state.answer =
-            Some(Answer::After(Duration::from_millis(300), Box::new(Answer::ok("{}"))));
+        state.answer = Some(Answer::After(Duration::from_millis(300), Box::new(Answer::ok("{}"))));
     });
     let mut browser = Browser::default();
     let sent = browser.leave(envoy.address(), "/");
