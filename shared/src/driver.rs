@@ -114,6 +114,7 @@ impl<P: Plugin> Instance<P> {
             run.is_anew = true;
             return Step::Anew;
         }
+        self.plugin.withhold(request, effects);
         let scope = match self.layers.scope(request) {
             Ok(scope) => scope,
             Err(refusal) => {

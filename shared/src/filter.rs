@@ -46,8 +46,12 @@ pub trait Plugin: Sized + 'static {
         true
     }
 
-    /// What is done to every request that concerns the filter, whatever its rules and mode.
+    /// Takes off every request that concerns the filter, whatever its rules and mode, what clients may
+    /// not say. It is gone before the settings are looked for, and before the filter looks.
     fn sanitise(&self, _request: &Request<'_>, _effects: &mut Effects) {}
+
+    /// Takes off it, whatever its rules and mode, what the filter reads and the upstream must not see.
+    fn withhold(&self, _request: &Request<'_>, _effects: &mut Effects) {}
 
     /// How often [`Self::on_tick`] wants to be called; `None` for never.
     fn tick(&self) -> Option<Duration> {

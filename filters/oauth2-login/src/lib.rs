@@ -135,6 +135,9 @@ impl Plugin for OAuth2Login {
 
     fn sanitise(&self, request: &Request<'_>, effects: &mut Effects) {
         self.identity_headers.strip_also(&self.stripped, request, effects);
+    }
+
+    fn withhold(&self, request: &Request<'_>, effects: &mut Effects) {
         self.jar.strip(request, effects);
     }
 

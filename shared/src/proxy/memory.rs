@@ -2,8 +2,7 @@
 //!
 //! 1. A piece of at most [`LARGEST`] bytes is of a class, every [`STEP`] bytes one. What is given back
 //!    goes on its class's list, and comes from there again: a few instructions, where the standard
-//!    allocator looks for the best gap and merges it with its neighbours. That was a third of what a
-//!    request cost.
+//!    allocator looks for the best gap and merges it with its neighbours.
 //! 2. What a class has none of, and what is larger, the standard allocator gives.
 //! 3. A class keeps what it had at most in use at once; nothing of it goes back. A request needs the
 //!    same pieces as the one before it.
@@ -47,7 +46,7 @@ impl Pool {
 // SAFETY: a piece is on its class's list or in use, never both, and all pieces of a class have the size and
 // the alignment of the class.
 unsafe impl GlobalAlloc for Pool {
-    #[inline]
+    #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let Some((list, size)) = self.class(&layout) else {
             // SAFETY: the caller's own promise.
@@ -63,7 +62,7 @@ unsafe impl GlobalAlloc for Pool {
         first
     }
 
-    #[inline]
+    #[inline(never)]
     unsafe fn dealloc(&self, piece: *mut u8, layout: Layout) {
         match self.class(&layout) {
             Some((list, _)) => {
@@ -76,7 +75,7 @@ unsafe impl GlobalAlloc for Pool {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     unsafe fn realloc(&self, piece: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         // SAFETY: the caller promises that `size` is right for the alignment.
         let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
