@@ -224,26 +224,36 @@ fn bytes(text: &str) -> Rc<[u8]> {
 impl Credential {
     /// The evidence, with the names under which the upstream was told.
     fn enforced(&self) -> Rc<Testimony> {
-        let names = || self.headers.iter().map(|(name, _)| &**name);
-        let told = || names().map(str::to_owned).collect();
-        let evidence = || Evidence::of(&self.identity, Some(names().collect()), None).written();
-        let testimony = || Rc::new(Testimony::known(self.known(Vec::new(), told()), evidence()));
-        Rc::clone(self.enforced.get_or_init(testimony))
+        Rc::clone(self.enforced.get_or_init(|| self.testimony(true)))
     }
 
     /// The evidence, with what the upstream is to be told.
     fn deferred(&self) -> Rc<Testimony> {
-        let evidence =
-            || Evidence::of(&self.identity, None, Some(Headers(&self.headers))).written();
-        let known = || self.known(self.headers.clone(), Vec::new());
-        let testimony = || Rc::new(Testimony::known(known(), evidence()));
-        Rc::clone(self.deferred.get_or_init(testimony))
+        Rc::clone(self.deferred.get_or_init(|| self.testimony(false)))
     }
 
-    fn known(&self, headers: Vec<(Rc<str>, Rc<[u8]>)>, told: Vec<String>) -> Known {
+    // Once, where it would be copied to both.
+    #[inline(never)]
+    fn testimony(&self, is_told: bool) -> Rc<Testimony> {
+        let names = || self.headers.iter().map(|(name, _)| &**name);
+        let written = Evidence::of(
+            &self.identity,
+            is_told.then(|| names().collect()),
+            (!is_told).then_some(Headers(&self.headers)),
+        )
+        .written();
         let Identity { subject, consumer, scopes, groups, claims, .. } = self.identity.clone();
-        let (consumer, texts) = (consumer.unwrap_or_default(), self.texts.clone());
-        Known { subject, consumer, scopes, groups, claims, headers, texts, told }
+        let known = Known {
+            subject,
+            consumer: consumer.unwrap_or_default(),
+            scopes,
+            groups,
+            claims,
+            headers: if is_told { Vec::new() } else { self.headers.clone() },
+            texts: self.texts.clone(),
+            told: if is_told { names().map(str::to_owned).collect() } else { Vec::new() },
+        };
+        Rc::new(Testimony::known(known, written))
     }
 }
 
