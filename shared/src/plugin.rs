@@ -5,7 +5,8 @@
 /// `plugin!(Filter)` is told of requests. `plugin!(Filter, wait, response, log)` holds the bodies of
 /// requests that wait for a call (or reads them), and is told of responses and of the ends of exchanges too; each
 /// costs a call at every exchange. A filter that waits has to say `wait`. One that looks at bodies
-/// as they pass by says `wait` for those of requests, and `bodies`.
+/// as they pass by says `wait` for those of requests, and `bodies`. One that makes calls, in the
+/// background or for a request that waits, says `call`: it is told of no answer otherwise.
 #[macro_export]
 macro_rules! plugin {
     ($plugin:ty $(, $phase:ident)*) => {
@@ -72,6 +73,22 @@ macro_rules! plugin_phase {
             #[unsafe(no_mangle)]
             extern "C" fn proxy_on_request_trailers(stream: u32, _: usize) -> u32 {
                 $crate::proxy::on_request_trailers(stream)
+            }
+        }
+    };
+    (call) => {
+        #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
+        #[allow(unsafe_code, reason = "a callback of the ABI")]
+        mod call {
+            #[unsafe(no_mangle)]
+            extern "C" fn proxy_on_http_call_response(
+                _context: u32,
+                token: u32,
+                headers: usize,
+                body: usize,
+                trailers: usize,
+            ) {
+                $crate::proxy::on_answer(token, headers, body, trailers);
             }
         }
     };

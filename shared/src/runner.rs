@@ -105,6 +105,8 @@ pub struct Phases {
     pub has_log: bool,
     /// It looks at bodies.
     pub has_bodies: bool,
+    /// It makes calls.
+    pub has_calls: bool,
 }
 
 impl Phases {
@@ -136,6 +138,12 @@ impl Phases {
         Self { has_bodies: true, ..self }
     }
 
+    /// And the answers of the calls that it makes.
+    #[must_use]
+    pub const fn call(self) -> Self {
+        Self { has_calls: true, ..self }
+    }
+
     /// What one or the other is told of.
     #[must_use]
     pub const fn or(self, other: Self) -> Self {
@@ -144,6 +152,7 @@ impl Phases {
             has_response: self.has_response || other.has_response,
             has_log: self.has_log || other.has_log,
             has_bodies: self.has_bodies || other.has_bodies,
+            has_calls: self.has_calls || other.has_calls,
         }
     }
 

@@ -43,7 +43,19 @@ const IMPORTS: [&str; 26] = [
 const END: &str = "wasi_snapshot_preview1.proc_exit";
 
 /// The modules that are told of more than heads of requests, and the callbacks that each has for it.
-const FURTHER: [(&[&str], &[&str]); 4] = [
+const FURTHER: [(&[&str], &[&str]); 5] = [
+    (
+        &[
+            "health-shortcut",
+            "jwt-auth",
+            "oauth2-login",
+            "rate-limit",
+            "token-introspection",
+            "trace-context",
+            BUNDLE,
+        ],
+        &["proxy_on_http_call_response"],
+    ),
     (
         &[
             "health-shortcut",
@@ -65,12 +77,11 @@ const FURTHER: [(&[&str], &[&str]); 4] = [
 ];
 
 /// The callbacks of a filter that looks at requests alone. Envoy calls each that there is.
-const EXPORTS: [&str; 9] = [
+const EXPORTS: [&str; 8] = [
     "proxy_abi_version_0_2_1",
     "proxy_on_configure",
     "proxy_on_context_create",
     "proxy_on_delete",
-    "proxy_on_http_call_response",
     "proxy_on_memory_allocate",
     "proxy_on_request_headers",
     "proxy_on_tick",

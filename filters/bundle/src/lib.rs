@@ -20,13 +20,13 @@ pub const FILTERS: &[Kind] = &[
     Kind::of::<AccessPolicy>(Phases::REQUEST),
     Kind::of::<ApiKeyAuth>(Phases::REQUEST),
     Kind::of::<BasicAuth>(Phases::REQUEST),
-    Kind::of::<HealthShortcut>(Phases::REQUEST.wait()),
-    Kind::of::<JwtAuth>(Phases::REQUEST.wait()),
-    Kind::of::<OAuth2Login>(Phases::REQUEST.wait().response()),
+    Kind::of::<HealthShortcut>(Phases::REQUEST.wait().call()),
+    Kind::of::<JwtAuth>(Phases::REQUEST.wait().call()),
+    Kind::of::<OAuth2Login>(Phases::REQUEST.wait().call().response()),
     Kind::of::<Telemetry>(Phases::REQUEST.wait().response().log().bodies()),
-    Kind::of::<RateLimit>(Phases::REQUEST.wait().response()),
-    Kind::of::<TokenIntrospection>(Phases::REQUEST.wait()),
-    Kind::of::<TraceContext>(Phases::REQUEST.response().log()),
+    Kind::of::<RateLimit>(Phases::REQUEST.wait().call().response()),
+    Kind::of::<TokenIntrospection>(Phases::REQUEST.wait().call()),
+    Kind::of::<TraceContext>(Phases::REQUEST.call().response().log()),
 ];
 
 #[cfg(test)]

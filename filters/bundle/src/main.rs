@@ -1,2 +1,2 @@
 //! The module `gatehouse.wasm`: see the library.
-shared::bundle!(bundle::FILTERS, wait, response, log, bodies);
+shared::bundle!(bundle::FILTERS, wait, call, response, log, bodies);

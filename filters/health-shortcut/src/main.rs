@@ -1,2 +1,2 @@
 //! The module of `health-shortcut`.
-shared::plugin!(health_shortcut::HealthShortcut, wait);
+shared::plugin!(health_shortcut::HealthShortcut, wait, call);

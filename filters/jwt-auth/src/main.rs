@@ -1,2 +1,2 @@
 //! The module: see the library.
-shared::plugin!(jwt_auth::JwtAuth, wait);
+shared::plugin!(jwt_auth::JwtAuth, wait, call);

@@ -1,2 +1,2 @@
 //! The module: see the library.
-shared::plugin!(oauth2_login::OAuth2Login, wait, response);
+shared::plugin!(oauth2_login::OAuth2Login, wait, call, response);

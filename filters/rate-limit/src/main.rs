@@ -1,2 +1,2 @@
 //! The module of `rate-limit`.
-shared::plugin!(rate_limit::RateLimit, wait, response);
+shared::plugin!(rate_limit::RateLimit, wait, call, response);

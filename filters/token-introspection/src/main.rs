@@ -1,2 +1,2 @@
 //! The module: see the library.
-shared::plugin!(token_introspection::TokenIntrospection, wait);
+shared::plugin!(token_introspection::TokenIntrospection, wait, call);

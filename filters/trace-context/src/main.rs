@@ -1,2 +1,2 @@
 //! The module of `trace-context`.
-shared::plugin!(trace_context::TraceContext, response, log);
+shared::plugin!(trace_context::TraceContext, call, response, log);

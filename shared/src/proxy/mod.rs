@@ -67,6 +67,11 @@ pub fn on_request_body(stream: u32, len: usize, is_last: bool) -> u32 {
     on_more(stream)
 }
 
+/// A call has ended: its answer has so many headers, bytes and trailers.
+pub fn on_answer(token: u32, headers: usize, body: usize, trailers: usize) {
+    vm::with((), |vm| vm.answered(token, headers, body, trailers));
+}
+
 /// The trailers of a request have come: its body has ended.
 pub fn on_request_trailers(stream: u32) -> u32 {
     vm::with((), |vm| vm.trailers(stream));
@@ -120,16 +125,5 @@ mod exports {
     #[unsafe(no_mangle)]
     extern "C" fn proxy_on_request_headers(stream: u32, _headers: usize, _end: u32) -> u32 {
         vm::with(Action::Pause, |vm| vm.request(stream)) as u32
-    }
-
-    #[unsafe(no_mangle)]
-    extern "C" fn proxy_on_http_call_response(
-        _context: u32,
-        token: u32,
-        headers: usize,
-        body: usize,
-        trailers: usize,
-    ) {
-        vm::with((), |vm| vm.answered(token, headers, body, trailers));
     }
 }

@@ -1,2 +1,2 @@
 //! The module of `ask`.
-shared::plugin!(ask::Ask, wait, response, log);
+shared::plugin!(ask::Ask, wait, call, response, log);

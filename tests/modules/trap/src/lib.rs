@@ -21,9 +21,9 @@ use token_introspection::TokenIntrospection;
 /// The filters, as in the bundle; and the one that traps.
 pub const FILTERS: &[Kind] = &[
     Kind::of::<Trap>(Phases::REQUEST),
-    Kind::of::<JwtAuth>(Phases::REQUEST.wait()),
-    Kind::of::<RateLimit>(Phases::REQUEST.wait().response()),
-    Kind::of::<TokenIntrospection>(Phases::REQUEST.wait()),
+    Kind::of::<JwtAuth>(Phases::REQUEST.wait().call()),
+    Kind::of::<RateLimit>(Phases::REQUEST.wait().call().response()),
+    Kind::of::<TokenIntrospection>(Phases::REQUEST.wait().call()),
 ];
 
 /// The plugin.

@@ -1,2 +1,2 @@
 //! The module of `trap`.
-shared::bundle!(trap::FILTERS, wait, response);
+shared::bundle!(trap::FILTERS, wait, call, response);
