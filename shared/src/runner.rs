@@ -111,8 +111,13 @@ pub struct Phases {
 
 impl Phases {
     /// The heads of requests alone.
-    pub const REQUEST: Self =
-        Self { waits: false, has_response: false, has_log: false, has_bodies: false };
+    pub const REQUEST: Self = Self {
+        waits: false,
+        has_response: false,
+        has_log: false,
+        has_bodies: false,
+        has_calls: false,
+    };
 
     /// And its requests wait.
     #[must_use]
