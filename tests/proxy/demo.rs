@@ -10,6 +10,7 @@ const SHOWN: &[(&str, &[u16])] = &[
     ("Liveness", &[200]),
     ("Readiness and dependencies", &[200, 200]),
     ("The same in XML", &[200]),
+    ("A health check of gRPC", &[200, 200]),
     ("No credentials", &[401]),
     ("The right password", &[200]),
     ("Every format of htpasswd", &[200, 200, 200]),
@@ -80,6 +81,7 @@ const CAPABILITIES: &[(&str, &[&[&str]])] = &[
         &[
             &["Liveness", "Readiness and dependencies", "The database goes down"],
             &["Envoy drains"],
+            &["A health check of gRPC"],
             &["A line for a refusal"],
         ],
     ),
@@ -129,7 +131,7 @@ fn parts_in_table(filter: &str) -> Vec<String> {
     let start = format!("| [`{filter}`](");
     let row = text.lines().find(|line| line.starts_with(&start));
     let row = row.unwrap_or_else(|| panic!("README.md has no row for {filter}"));
-    let does = row.split(" | ").nth(1).unwrap_or_default();
+    let does = row.split(" | ").nth(1).unwrap_or_default().trim_end_matches(" |");
     does.split(';').map(|part| part.trim().to_owned()).collect()
 }
 

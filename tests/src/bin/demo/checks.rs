@@ -22,10 +22,13 @@ pub(crate) fn check(world: &World) -> Outcome {
     );
     let ask = |message: &[u8]| -> Outcome<Response> {
         let request = Request::new("POST", path).header("content-type", "application/grpc");
-        request.body(&framed(message)).try_send(to).map_err(|error| error.to_string())
+        let answer =
+            request.body(&framed(message)).try_send(to).map_err(|error| error.to_string())?;
+        println!("      {}", answer.status);
+        println!("      {}", answer.body.escape_ascii());
+        Ok(answer)
     };
     let answer = ask(b"")?;
-    println!("      {} {}", answer.status, answer.body.escape_ascii());
     equal("the message", &answer.body, &framed(b"\x08\x01"))?;
     let answer = ask(b"\x0a\x01x")?;
     equal("grpc-status", &answer.header("grpc-status").as_deref(), &Some("5"))?;
