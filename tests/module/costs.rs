@@ -14,7 +14,7 @@ use tests::tokens::{Key, jwks};
 const NOW: u64 = 1_767_268_800;
 
 /// What a browser or a service sends, with what Envoy adds.
-const USUAL: [(&str, &str); 9] = [
+pub(crate) const USUAL: [(&str, &str); 9] = [
     (":method", "GET"),
     (":path", "/users/7?full=yes"),
     (":authority", "shop.example"),

@@ -197,15 +197,7 @@ fn no_nonsense_from_a_host_call_is_a_trap() {
         "proxy_get_shared_data",
         "proxy_get_property",
     ] {
-        for corruption in [
-            Corruption::Truncated(1),
-            Corruption::Truncated(17),
-            Corruption::CountTooLarge,
-            Corruption::LengthsPastTheEnd,
-            Corruption::NoTerminators,
-            Corruption::Empty,
-            Corruption::Huge,
-        ] {
+        for corruption in Corruption::LIES {
             let mut host = start();
             host.tick().unwrap();
             host.corrupt(call, When::Always, corruption);

@@ -166,21 +166,8 @@ fn a_proxy_that_keeps_no_data_lets_nothing_through() {
 
 #[test]
 fn whatever_bytes_the_proxy_gives_nothing_traps() {
-    let lies = || {
-        vec![
-            Corruption::Truncated(0),
-            Corruption::Truncated(7),
-            Corruption::Truncated(30),
-            Corruption::CountTooLarge,
-            Corruption::LengthsPastTheEnd,
-            Corruption::NullPointer,
-            Corruption::NoTerminators,
-            Corruption::Empty,
-            Corruption::Huge,
-        ]
-    };
     for call in ["proxy_get_header_map_pairs", "proxy_get_property", "proxy_get_shared_data"] {
-        for lie in lies() {
+        for lie in Corruption::LIES {
             let mut host = start(CONFIG);
             send(&mut host, "x", &[]);
             host.corrupt(call, When::Always, lie);

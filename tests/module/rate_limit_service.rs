@@ -1,5 +1,6 @@
 //! `rate-limit` with a service, as it is built: what asking costs, and answers of any bytes.
 
+use tests::grpc::framed;
 use tests::host::{Action, Answer, Headers, Host, Outcome};
 
 const CONFIG: &str = r#"{
@@ -24,10 +25,6 @@ fn send(host: &mut Host, key: &str) -> (Outcome, Option<u32>) {
 fn grpc(body: &[u8], trailers: &[(&str, &[u8])]) -> Answer {
     let headers = Headers::new(&[(":status", "200"), ("content-type", "application/grpc")]);
     Answer { headers, body: body.to_vec(), trailers: Headers::new(trailers) }
-}
-
-fn framed(message: &[u8]) -> Vec<u8> {
-    [&[0, 0, 0, 0][..], &[u8::try_from(message.len()).unwrap()], message].concat()
 }
 
 /// `OK`, one status of `OK` with 7 remaining; and `OVER_LIMIT` with none, for a minute.

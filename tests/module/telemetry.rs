@@ -146,13 +146,7 @@ fn where_the_path_cannot_be_read_nothing_goes_on() {
 #[test]
 fn no_nonsense_from_a_host_call_is_a_trap() {
     for call in ["proxy_get_header_map_pairs", "proxy_get_property", "proxy_get_shared_data"] {
-        for corruption in [
-            Corruption::Truncated(1),
-            Corruption::CountTooLarge,
-            Corruption::LengthsPastTheEnd,
-            Corruption::Empty,
-            Corruption::Huge,
-        ] {
+        for corruption in Corruption::LIES {
             let mut host = start("all");
             host.corrupt(call, When::Always, corruption);
             exchange(&mut host, "/users/7", "500");

@@ -2,6 +2,8 @@
 
 use tests::host::{Action, Answer, Corruption, Host, Outcome, When};
 
+use crate::costs::USUAL;
+
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -44,19 +46,6 @@ fn start(config: &str) -> Host {
 
 /// The instructions that a request, its response and its end may take.
 const FUEL: u64 = 18_000;
-
-/// What a browser sends.
-const USUAL: [(&str, &str); 9] = [
-    (":method", "GET"),
-    (":path", "/users/7?full=yes"),
-    (":authority", "shop.example"),
-    (":scheme", "https"),
-    ("accept", "application/json"),
-    ("accept-encoding", "gzip, br"),
-    ("user-agent", "tester/1.0"),
-    ("x-forwarded-for", "203.0.113.7"),
-    ("x-request-id", "8d3e3bd0-7a71-4be7-9f34-0b4d5bd1ac8a"),
-];
 
 fn send(host: &mut Host, more: &[(&str, &str)]) -> Outcome {
     host.request(&[&USUAL[..], more].concat()).expect("no trap")
@@ -180,15 +169,7 @@ fn no_status_of_any_host_call_is_a_trap() {
 #[test]
 fn no_nonsense_from_a_host_call_is_a_trap() {
     for call in ["proxy_get_header_map_pairs", "proxy_get_shared_data", "proxy_get_property"] {
-        for corruption in [
-            Corruption::Truncated(1),
-            Corruption::Truncated(17),
-            Corruption::CountTooLarge,
-            Corruption::LengthsPastTheEnd,
-            Corruption::NoTerminators,
-            Corruption::Empty,
-            Corruption::Huge,
-        ] {
+        for corruption in Corruption::LIES {
             live(ALL, |host| host.corrupt(call, When::Always, corruption));
         }
     }

@@ -10,29 +10,11 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tests::client::Request;
 use tests::envoy::{Envoy, Setup};
-use tests::grpc::{Grpc, Reply, framed, head};
+use tests::grpc::{Grpc, Reply, bytes, framed, head, number};
 use tests::upstream::{Refusing, Silent, Upstream};
 
 const OK: u64 = 1;
 const OVER: u64 = 2;
-
-/// A field of a message that is a number.
-fn number(field: u8, value: u64) -> Vec<u8> {
-    let mut bytes = vec![field << 3];
-    let mut rest = value;
-    while rest > 127 {
-        bytes.push((rest & 127) as u8 | 128);
-        rest >>= 7;
-    }
-    bytes.push(rest as u8);
-    bytes
-}
-
-/// A field that is bytes, shorter than 128 of them.
-fn bytes(field: u8, value: &[u8]) -> Vec<u8> {
-    assert!(value.len() < 128);
-    [&[field << 3 | 2, value.len() as u8], value].concat()
-}
 
 /// A status of a descriptor: 10 a minute, so many remaining, so many seconds until it resets.
 fn status(code: u64, remaining: u64, reset: u64) -> Vec<u8> {

@@ -64,6 +64,24 @@ pub fn framed(message: &[u8]) -> Vec<u8> {
     [&[0][..], &(message.len() as u32).to_be_bytes(), message].concat()
 }
 
+/// A field of a message that is a number (protobuf, "Encoding").
+pub fn number(field: u8, value: u64) -> Vec<u8> {
+    let mut bytes = vec![field << 3];
+    let mut rest = value;
+    while rest > 127 {
+        bytes.push((rest & 127) as u8 | 128);
+        rest >>= 7;
+    }
+    bytes.push(rest as u8);
+    bytes
+}
+
+/// A field that is bytes, shorter than 128 of them.
+pub fn bytes(field: u8, value: &[u8]) -> Vec<u8> {
+    assert!(value.len() < 128);
+    [&[field << 3 | 2, value.len() as u8], value].concat()
+}
+
 type Handler = dyn Fn(&[u8]) -> Reply + Send + Sync;
 /// The messages of calls.
 type Log = Mutex<Vec<Vec<u8>>>;

@@ -33,6 +33,21 @@ pub enum Corruption {
 }
 
 impl Corruption {
+    /// What a filter is shown of each kind.
+    pub const LIES: [Self; 11] = [
+        Self::Truncated(0),
+        Self::Truncated(1),
+        Self::Truncated(7),
+        Self::Truncated(17),
+        Self::Truncated(30),
+        Self::CountTooLarge,
+        Self::LengthsPastTheEnd,
+        Self::NullPointer,
+        Self::NoTerminators,
+        Self::Empty,
+        Self::Huge,
+    ];
+
     pub(super) fn spoil(self, mut bytes: Vec<u8>) -> Vec<u8> {
         match self {
             Self::Truncated(size) => bytes.truncate(size),

@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use tests::grpc::{Grpc, Reply};
+use tests::grpc::{Grpc, Reply, bytes, number};
 use tests::upstream::Upstream;
 
 use super::native;
@@ -106,21 +106,3 @@ fn granted() -> Vec<u8> {
 }
 
 const OK: u64 = 1;
-
-/// A field of a message that is a number (protobuf, "Encoding").
-fn number(field: u8, value: u64) -> Vec<u8> {
-    let mut bytes = vec![field << 3];
-    let mut rest = value;
-    while rest > 127 {
-        bytes.push((rest & 127) as u8 | 128);
-        rest >>= 7;
-    }
-    bytes.push(rest as u8);
-    bytes
-}
-
-/// A field that is a message, shorter than 128 bytes.
-fn bytes(field: u8, value: &[u8]) -> Vec<u8> {
-    assert!(value.len() < 128);
-    [&[field << 3 | 2, value.len() as u8], value].concat()
-}
