@@ -97,32 +97,22 @@ pub trait Runner {
 /// What a filter is told of beyond the heads of requests: what its module says in `plugin!`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Phases {
-    /// Its requests wait for calls or news, or it reads their bodies.
-    pub waits: bool,
     /// It is told of responses.
     pub has_response: bool,
     /// It is told of the ends of exchanges.
     pub has_log: bool,
     /// It looks at bodies.
     pub has_bodies: bool,
-    /// It makes calls.
-    pub has_calls: bool,
 }
 
 impl Phases {
     /// The heads of requests alone.
-    pub const REQUEST: Self = Self {
-        waits: false,
-        has_response: false,
-        has_log: false,
-        has_bodies: false,
-        has_calls: false,
-    };
+    pub const REQUEST: Self = Self { has_response: false, has_log: false, has_bodies: false };
 
-    /// And its requests wait.
+    /// And its requests wait, or it reads their bodies: the module has the callbacks, and that is all.
     #[must_use]
     pub const fn wait(self) -> Self {
-        Self { waits: true, ..self }
+        self
     }
 
     /// And the heads of responses.
@@ -143,21 +133,19 @@ impl Phases {
         Self { has_bodies: true, ..self }
     }
 
-    /// And the answers of the calls that it makes.
+    /// And the answers of the calls that it makes: the module has the callback, and that is all.
     #[must_use]
     pub const fn call(self) -> Self {
-        Self { has_calls: true, ..self }
+        self
     }
 
     /// What one or the other is told of.
     #[must_use]
     pub const fn or(self, other: Self) -> Self {
         Self {
-            waits: self.waits || other.waits,
             has_response: self.has_response || other.has_response,
             has_log: self.has_log || other.has_log,
             has_bodies: self.has_bodies || other.has_bodies,
-            has_calls: self.has_calls || other.has_calls,
         }
     }
 
