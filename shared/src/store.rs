@@ -7,6 +7,8 @@
 //! 3. Keys are never made from what a client sends: proxies do not delete shared data. A plugin has
 //!    a fixed number of slots; what is kept per client goes into one of them ([`crate::tally`]).
 
+use std::cell::OnceCell;
+
 use crate::view::Host;
 
 /// How often a change is tried before it is given up.
@@ -88,6 +90,34 @@ impl<'a> Store<'a> {
             }
         }
         Err(StoreFailure::Contended)
+    }
+}
+
+/// A secret that the workers agree on, in a slot of its own: the one that came first. With it keys are
+/// spread over slots, so that nobody outside can tell which meet.
+#[derive(Clone, Debug)]
+pub struct AgreedSecret {
+    slot: String,
+    offered: [u8; 16],
+    agreed: OnceCell<[u8; 16]>,
+}
+
+impl AgreedSecret {
+    /// That of a slot, to which this worker offers its own.
+    pub const fn new(slot: String, offered: [u8; 16]) -> Self {
+        Self { slot, offered, agreed: OnceCell::new() }
+    }
+
+    /// The secret, which is read once.
+    pub fn get(&self, store: Store<'_>) -> Result<[u8; 16], StoreFailure> {
+        if let Some(secret) = self.agreed.get() {
+            return Ok(*secret);
+        }
+        let secret = store.update(&self.slot, |bytes| match bytes.try_into() {
+            Ok(secret) => Change::Keep(secret),
+            Err(_) => Change::Replace(self.offered.to_vec(), self.offered),
+        })?;
+        Ok(*self.agreed.get_or_init(|| secret))
     }
 }
 

@@ -12,13 +12,12 @@
 //! 4. A window that begins more than its length in the future (the clock jumped back) has ended.
 //! 5. Where the store fails, the caller learns it.
 
-use std::cell::OnceCell;
 use std::hash::Hasher;
 use std::time::Duration;
 
 use siphasher::sip::SipHasher24;
 
-use crate::store::{Change, Store, StoreFailure};
+use crate::store::{AgreedSecret, Change, Store, StoreFailure};
 use crate::time::Timestamp;
 
 /// In how many slots the keys are kept.
@@ -31,10 +30,7 @@ pub const ENTRIES: usize = 128;
 pub struct Tally {
     slots: Vec<String>,
     window: Duration,
-    /// Where the secret is kept, and what this worker offers should there be none yet.
-    secret_slot: String,
-    offered: [u8; 16],
-    secret: OnceCell<[u8; 16]>,
+    secret: AgreedSecret,
 }
 
 /// What a key's count came to.
@@ -61,9 +57,7 @@ impl Tally {
         Self {
             slots: (0..SHARDS).map(|shard| format!("{name}/{shard}")).collect(),
             window,
-            secret_slot: format!("{name}/secret"),
-            offered: secret,
-            secret: OnceCell::new(),
+            secret: AgreedSecret::new(format!("{name}/secret"), secret),
         }
     }
 
@@ -108,24 +102,12 @@ impl Tally {
 
     /// The slot of a key, and what stands for the key in it.
     fn place(&self, store: Store<'_>, key: &[u8]) -> Result<(&str, u64), StoreFailure> {
-        let mut hasher = SipHasher24::new_with_key(&self.secret(store)?);
+        let mut hasher = SipHasher24::new_with_key(&self.secret.get(store)?);
         hasher.write(key);
         let key = hasher.finish();
         let shard = usize::try_from(key.rem_euclid(u64::from(SHARDS))).unwrap_or_default();
         let slot = self.slots.get(shard).ok_or(StoreFailure::Unavailable)?;
         Ok((slot, key))
-    }
-
-    /// The secret of all workers: the one that came first.
-    fn secret(&self, store: Store<'_>) -> Result<[u8; 16], StoreFailure> {
-        if let Some(secret) = self.secret.get() {
-            return Ok(*secret);
-        }
-        let secret = store.update(&self.secret_slot, |bytes| match bytes.try_into() {
-            Ok(secret) => Change::Keep(secret),
-            Err(_) => Change::Replace(self.offered.to_vec(), self.offered),
-        })?;
-        Ok(*self.secret.get_or_init(|| secret))
     }
 
     fn is_open(&self, entry: &Entry, now: u32) -> bool {

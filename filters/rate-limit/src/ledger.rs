@@ -7,11 +7,10 @@
 //! 3. A change is a compare-and-swap of one slot. One that keeps losing, or a proxy that keeps no
 //!    data, is an error for the caller to decide on: nothing was charged then.
 
-use std::cell::OnceCell;
 use std::hash::Hasher;
 
 use shared::filter::Birth;
-use shared::store::{Change, Store, StoreFailure};
+use shared::store::{AgreedSecret, Change, Store, StoreFailure};
 use shared::time::Timestamp;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
@@ -30,9 +29,7 @@ pub(crate) struct Ledger {
     /// What the names of the slots begin with.
     prefix: String,
     slots: u64,
-    /// What this worker offers as the secret, should there be none yet.
-    offered: [u8; 16],
-    secret: OnceCell<[u8; 16]>,
+    secret: AgreedSecret,
 }
 
 /// Where a key is counted.
@@ -57,11 +54,11 @@ impl Ledger {
     /// The counts of a plugin, the same on all workers.
     pub(crate) fn new(birth: &Birth<'_>, filter: &str, memory: Memory) -> Self {
         let cost = SLOT.saturating_add(OVERHEAD) as u64;
+        let prefix = format!("{}/", birth.slots(filter));
         Self {
-            prefix: format!("{}/", birth.slots(filter)),
+            secret: AgreedSecret::new(format!("{prefix}secret"), birth.secret),
+            prefix,
             slots: u64::from(memory.0).div_euclid(cost).max(1),
-            offered: birth.secret,
-            secret: OnceCell::new(),
         }
     }
 
@@ -73,7 +70,7 @@ impl Ledger {
         rate: &Rate,
         key: &[u8],
     ) -> Result<Place, StoreFailure> {
-        let mut hasher = SipHasher24::new_with_key(&self.secret(store)?);
+        let mut hasher = SipHasher24::new_with_key(&self.secret.get(store)?);
         hasher.write_u64(id);
         hasher.write(key);
         let digest = hasher.finish128();
@@ -155,19 +152,6 @@ impl Ledger {
                 return name;
             }
         }
-    }
-
-    /// The secret of all workers: the one that came first.
-    fn secret(&self, store: Store<'_>) -> Result<[u8; 16], StoreFailure> {
-        if let Some(secret) = self.secret.get() {
-            return Ok(*secret);
-        }
-        let slot = format!("{}secret", self.prefix);
-        let secret = store.update(&slot, |bytes| match bytes.try_into() {
-            Ok(secret) => Change::Keep(secret),
-            Err(_) => Change::Replace(self.offered.to_vec(), self.offered),
-        })?;
-        Ok(*self.secret.get_or_init(|| secret))
     }
 }
 

@@ -8,13 +8,12 @@
 //!    ahead than that, which is of a clock that has jumped back.
 //! 4. Where the store fails, nothing is known: the service is asked.
 
-use std::cell::OnceCell;
 use std::hash::Hasher;
 use std::time::Duration;
 
 use siphasher::sip::SipHasher24;
 
-use shared::store::{Change, Store, StoreFailure};
+use shared::store::{AgreedSecret, Change, Store, StoreFailure};
 use shared::time::Timestamp;
 
 /// In how many slots the keys are kept.
@@ -28,10 +27,7 @@ pub(super) const LONGEST: Duration = Duration::from_secs(86_400);
 #[derive(Debug)]
 pub(super) struct Memory {
     slots: Vec<String>,
-    secret_slot: String,
-    /// What this worker offers should there be no secret yet.
-    offered: [u8; 16],
-    secret: OnceCell<[u8; 16]>,
+    secret: AgreedSecret,
 }
 
 /// What stands for a key.
@@ -58,9 +54,7 @@ impl Memory {
     pub(super) fn new(name: &str, secret: [u8; 16]) -> Self {
         Self {
             slots: (0..SHARDS).map(|shard| format!("{name}/{shard}")).collect(),
-            secret_slot: format!("{name}/secret"),
-            offered: secret,
-            secret: OnceCell::new(),
+            secret: AgreedSecret::new(format!("{name}/secret"), secret),
         }
     }
 
@@ -70,7 +64,7 @@ impl Memory {
         store: Store<'_>,
         parts: impl Iterator<Item = &'a [u8]>,
     ) -> Result<Fingerprint, StoreFailure> {
-        let mut hasher = SipHasher24::new_with_key(&self.secret(store)?);
+        let mut hasher = SipHasher24::new_with_key(&self.secret.get(store)?);
         for part in parts {
             hasher.write_usize(part.len());
             hasher.write(part);
@@ -148,18 +142,6 @@ impl Memory {
     fn slot(&self, key: Fingerprint) -> Option<&str> {
         let shard = usize::try_from(key.0.rem_euclid(SHARDS)).ok()?;
         self.slots.get(shard).map(String::as_str)
-    }
-
-    /// The secret of all workers: the one that came first.
-    fn secret(&self, store: Store<'_>) -> Result<[u8; 16], StoreFailure> {
-        if let Some(secret) = self.secret.get() {
-            return Ok(*secret);
-        }
-        let secret = store.update(&self.secret_slot, |bytes| match bytes.try_into() {
-            Ok(secret) => Change::Keep(secret),
-            Err(_) => Change::Replace(self.offered.to_vec(), self.offered),
-        })?;
-        Ok(*self.secret.get_or_init(|| secret))
     }
 }
 
