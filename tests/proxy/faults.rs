@@ -21,7 +21,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tests::client::Request;
-use tests::tokens::{Key, claims, with};
+use tests::tokens::{Key, claims, now, with};
+use tests::upstream::{Answer, Received};
 
 /// How long filters wait for what they need.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -35,6 +36,17 @@ fn bearer(path: &str, token: &str) -> Request {
 /// A token for the audience `api`, of its own.
 fn token(key: &Key, issuer: &str, number: u64) -> String {
     key.sign("ES256", &with(claims(issuer, "api"), &json!({"jti": number.to_string()})))
+}
+
+/// What is said of a token that is asked about: one that begins with `good` is good, for so many seconds
+/// or without an end.
+fn introspected(request: &Received, lives: Option<u64>) -> Answer {
+    let is_good = request.body.starts_with(b"token=good");
+    let good = json!({"active": true, "sub": "olga", "aud": "api", "token_type": "Bearer"});
+    let ends = lives.map_or(json!({}), |lives| json!({"exp": now() + lives}));
+    let body = if is_good { with(good, &ends) } else { json!({"active": false}) };
+    let kind = ("content-type".to_owned(), "application/json".to_owned());
+    Answer::Http(200, vec![kind], body.to_string().into_bytes())
 }
 
 /// Waits until something is so.

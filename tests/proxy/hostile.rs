@@ -282,13 +282,16 @@ fn ten_thousand_hostile_requests_through_basic_auth() {
 
 #[test]
 fn ten_thousand_hostile_requests_through_api_key_auth() {
-    let upstream = Upstream::start();
     let config = json!({
         "sources": [{"header": "x-api-key"}, {"query": "api_key"}, {"cookie": "key"}],
         "consumers": [{"name": "acme", "keys": [{"id": "a", "value": "acme key"}]}],
     });
-    let envoy = Setup::new()
-        .filter("api-key-auth", config)
+    no_key_goes_upstream(Setup::new().filter("api-key-auth", config));
+}
+
+fn no_key_goes_upstream(setup: Setup) {
+    let upstream = Upstream::start();
+    let envoy = setup
         .upstream(&upstream)
         .connection_manager(
             json!({"upgrade_configs": [{"upgrade_type": "CONNECT"}], "max_request_headers_kb": 96}),
@@ -308,7 +311,6 @@ fn ten_thousand_hostile_requests_through_api_key_auth() {
 
 #[test]
 fn ten_thousand_hostile_requests_through_a_chain() {
-    let upstream = Upstream::start();
     let issuer = json!({"name": "main", "issuer": "https://issuer", "algorithms": ["ES256"],
         "audiences": ["shop"], "jwks": {"inline": jwks(&[Key::of("p256")])}});
     // What the last filter refuses, all in front of it have let pass.
@@ -321,23 +323,7 @@ fn ten_thousand_hostile_requests_through_a_chain() {
             "consumers": [{"name": "acme", "keys": [{"id": "a", "value": "acme key"}]}],
         }},
     ]});
-    let envoy = Setup::new()
-        .bundled("chain", "chain", &chain)
-        .upstream(&upstream)
-        .connection_manager(
-            json!({"upgrade_configs": [{"upgrade_type": "CONNECT"}], "max_request_headers_kb": 96}),
-        )
-        .workers(4)
-        .start();
-    let before = vms(&envoy);
-    let passed = send_all(&envoy, &api_key_cases(), 10_000);
-    assert_eq!(upstream.count(), passed);
-    let kept = upstream.received().iter().any(|got| {
-        let head = String::from_utf8_lossy(&got.head).into_owned();
-        head.contains("api_key") || head.contains("acme key")
-    });
-    assert!(!kept, "a key went upstream");
-    assert_eq!(vms(&envoy), before);
+    no_key_goes_upstream(Setup::new().bundled("chain", "chain", &chain));
 }
 
 #[test]

@@ -8,6 +8,29 @@ use std::process::{Child, Command, Stdio};
 use crate::client::Request;
 use crate::modules::top;
 
+/// Starts a provider for Node: its process, which ends when its input does, and where it listens.
+///
+/// # Panics
+/// Where it does not start.
+pub fn node(script: &str, arguments: &[&str]) -> (Child, SocketAddr) {
+    let modules = std::env::var("GATEHOUSE_PROVIDER_MODULES");
+    let modules = modules.expect("the provider; run `make setup`, and tests by scripts/env");
+    let mut process = Command::new("node")
+        .arg(top().join(script))
+        .arg(modules)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("node");
+    let mut line = String::new();
+    let output = process.stdout.take().expect("piped");
+    BufReader::new(output).read_line(&mut line).expect("a line");
+    let port: u16 = line.trim().parse().expect("the provider's port");
+    (process, SocketAddr::from(([127, 0, 0, 1], port)))
+}
+
 /// A running provider. It ends when it is dropped.
 pub struct Provider {
     process: Child,
@@ -27,21 +50,8 @@ impl Provider {
     /// # Panics
     /// Where there is none.
     pub fn start() -> Self {
-        let modules = std::env::var("GATEHOUSE_PROVIDER_MODULES");
-        let modules = modules.expect("the provider; run `make setup`, and tests by scripts/env");
-        let mut process = Command::new("node")
-            .arg(top().join("tests/provider/introspection.mjs"))
-            .arg(modules)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("node");
-        let mut line = String::new();
-        let output = process.stdout.take().expect("piped");
-        BufReader::new(output).read_line(&mut line).expect("a line");
-        let port: u16 = line.trim().parse().expect("the provider's port");
-        Self { process, address: SocketAddr::from(([127, 0, 0, 1], port)) }
+        let (process, address) = node("tests/provider/introspection.mjs", &[]);
+        Self { process, address }
     }
 
     /// Where it listens.

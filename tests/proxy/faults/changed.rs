@@ -7,11 +7,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tests::client::Request;
 use tests::envoy::{Setup, Watched};
-use tests::tokens::{Key, jwks, now};
+use tests::tokens::{Key, jwks};
 use tests::upstream::{Answer, Received, Upstream};
 
 use super::dependency::{Dependency, Fault};
-use super::load::{Class, Load};
+use super::load::{Class, Load, class};
 use super::{bearer, token, until};
 
 /// How long the endpoint takes: longer than there is between two changes.
@@ -49,20 +49,7 @@ fn opaque(turn: u64) -> Value {
 }
 
 fn late(request: &Received) -> Answer {
-    let is_good = request.body.starts_with(b"token=good");
-    let good = json!({"active": true, "sub": "olga", "aud": "api", "token_type": "Bearer", "exp": now() + 600});
-    let body = if is_good { good } else { json!({"active": false}) };
-    let kind = ("content-type".to_owned(), "application/json".to_owned());
-    let answer = Answer::Http(200, vec![kind], body.to_string().into_bytes());
-    Answer::After(LATE, Box::new(answer))
-}
-
-fn class(
-    name: &'static str,
-    good: u16,
-    request: impl Fn(u64) -> Request + Send + Sync + 'static,
-) -> Class<Nothing> {
-    Class { name, needs: None, good, broken: &[], request: Box::new(request) }
+    Answer::After(LATE, Box::new(super::introspected(request, Some(600))))
 }
 
 fn classes() -> Vec<Class<Nothing>> {

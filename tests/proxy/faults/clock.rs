@@ -14,10 +14,10 @@ use tests::client::Request;
 use tests::envoy::{Envoy, Setup};
 use tests::modules::top;
 use tests::tokens::{Key, claims, jwks, now, with};
-use tests::upstream::{Answer, Received, Upstream};
+use tests::upstream::{Answer, Upstream};
 
 use super::dependency::Dependency;
-use super::load::{Class, Load};
+use super::load::{Class, Load, class};
 use super::{bearer, until};
 
 const HOUR: i64 = 3600;
@@ -74,7 +74,7 @@ impl World {
     fn start(workers: u32) -> Self {
         let (clock, upstream) = (Clock::new(), Upstream::start());
         let provider = Dependency::http(|_| Answer::ok(&jwks(&[Key::of("p256")]).to_string()));
-        let endpoint = Dependency::http(verdict);
+        let endpoint = Dependency::http(|request| super::introspected(request, None));
         let envoy = clock
             .setup()
             .filter("rate-limit", limits())
@@ -142,14 +142,6 @@ fn opaque() -> Value {
     })
 }
 
-fn verdict(request: &Received) -> Answer {
-    let is_good = request.body.starts_with(b"token=good");
-    let good = json!({"active": true, "sub": "olga", "aud": "api", "token_type": "Bearer"});
-    let body = if is_good { good } else { json!({"active": false}) };
-    let kind = ("content-type".to_owned(), "application/json".to_owned());
-    Answer::Http(200, vec![kind], body.to_string().into_bytes())
-}
-
 /// A token of the time between two moments, in seconds from now.
 fn between(from: i64, to: i64, number: u64) -> Request {
     let at = |seconds: i64| now().saturating_add_signed(seconds);
@@ -160,14 +152,6 @@ fn between(from: i64, to: i64, number: u64) -> Request {
 /// A token that is good at all times here.
 fn always(number: u64) -> Request {
     between(-30 * DAY, 30 * DAY, number)
-}
-
-fn class(
-    name: &'static str,
-    good: u16,
-    request: impl Fn(u64) -> Request + Send + Sync + 'static,
-) -> Class<Nothing> {
-    Class { name, needs: None, good, broken: &[], request: Box::new(request) }
 }
 
 fn classes() -> Vec<Class<Nothing>> {

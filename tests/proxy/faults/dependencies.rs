@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use tests::client::Request;
 use tests::envoy::{Envoy, Setup};
 use tests::grpc::Reply;
-use tests::tokens::{Key, jwks, now};
-use tests::upstream::{Answer, Received, Upstream};
+use tests::tokens::{Key, jwks};
+use tests::upstream::{Answer, Upstream};
 
 use super::dependency::{Dependency, Fault};
-use super::load::{Class, Load, Window};
+use super::load::{Class, Load, Window, class};
 use super::{BUSY, TIMEOUT, bearer, token, until};
 
 /// How long something is broken: longer than keys are good without their provider.
@@ -75,7 +75,7 @@ impl World {
         let upstream = Upstream::start();
         let dependencies = [
             Dependency::http(|_| Answer::ok(&jwks(&[Key::of("p256")]).to_string())),
-            Dependency::http(introspected),
+            Dependency::http(|request| super::introspected(request, Some(600))),
             Dependency::grpc(|message| {
                 let over = message.windows(3).any(|part| part == b"bad");
                 Reply::message(if over { OVER } else { OK })
@@ -101,14 +101,6 @@ impl World {
     fn batches(&self) -> u64 {
         self.envoy.counted("trace-context.batches.result.taken")
     }
-}
-
-fn introspected(request: &Received) -> Answer {
-    let is_good = request.body.starts_with(b"token=good");
-    let good = json!({"active": true, "sub": "olga", "aud": "api", "token_type": "Bearer", "exp": now() + 600});
-    let body = if is_good { good } else { json!({"active": false}) };
-    let kind = ("content-type".to_owned(), "application/json".to_owned());
-    Answer::Http(200, vec![kind], body.to_string().into_bytes())
 }
 
 fn traces() -> Value {
@@ -154,14 +146,6 @@ fn opaque() -> Value {
         "audiences": ["api"],
         "cache": {"ttl": "10m", "negative_ttl": "10m"},
     })
-}
-
-fn class(
-    name: &'static str,
-    good: u16,
-    request: impl Fn(u64) -> Request + Send + Sync + 'static,
-) -> Class<Need> {
-    Class { name, needs: None, good, broken: &[], request: Box::new(request) }
 }
 
 /// One that is refused while what it needs is broken.

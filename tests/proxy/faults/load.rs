@@ -28,6 +28,15 @@ pub(super) struct Class<N> {
     pub(super) request: Box<dyn Fn(u64) -> Request + Send + Sync>,
 }
 
+/// One that needs nothing that breaks.
+pub(super) fn class<N>(
+    name: &'static str,
+    good: u16,
+    request: impl Fn(u64) -> Request + Send + Sync + 'static,
+) -> Class<N> {
+    Class { name, needs: None, good, broken: &[], request: Box::new(request) }
+}
+
 /// A time in which something was broken.
 #[derive(Clone, Debug)]
 pub(super) struct Window<N> {

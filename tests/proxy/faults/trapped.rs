@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tests::client::{Connection, Request};
 use tests::envoy::{Envoy, Setup};
-use tests::tokens::{Key, jwks, now};
+use tests::tokens::{Key, jwks};
 use tests::upstream::{Answer, Received, Upstream};
 
 use super::dependency::{Dependency, Fault};
-use super::load::{Class, Load, Window};
+use super::load::{self, Class, Load, Window};
 use super::{BUSY, TIMEOUT, bearer, token, until};
 
 /// `base_interval`, a second unless it is configured, and half of it for the jitter.
@@ -101,11 +101,7 @@ fn chain() -> Value {
 }
 
 fn verdict(request: &Received) -> Answer {
-    let is_good = request.body.starts_with(b"token=good");
-    let good = json!({"active": true, "sub": "olga", "aud": "api", "token_type": "Bearer", "exp": now() + 600});
-    let body = if is_good { good } else { json!({"active": false}) };
-    let kind = ("content-type".to_owned(), "application/json".to_owned());
-    Answer::Http(200, vec![kind], body.to_string().into_bytes())
+    super::introspected(request, Some(600))
 }
 
 fn trap() -> Request {
@@ -126,7 +122,7 @@ fn class(
     good: u16,
     request: impl Fn(u64) -> Request + Send + Sync + 'static,
 ) -> Class<Machine> {
-    Class { name, needs: Some(Machine), good, broken: &[503], request: Box::new(request) }
+    Class { needs: Some(Machine), broken: &[503], ..load::class(name, good, request) }
 }
 
 fn classes() -> Vec<Class<Machine>> {

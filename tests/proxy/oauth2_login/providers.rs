@@ -2,12 +2,12 @@
 //! is certified, and `oidc-provider-mock` in Python. The browser finds `https://app.example` at the
 //! Envoy of the test (`tests/browser/sign_in.mjs`).
 
-use std::io::{BufRead as _, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 use super::*;
 use tests::modules::top;
+use tests::provider::node;
 
 /// How many seconds an access token lives.
 const TTL: u32 = 12;
@@ -34,21 +34,10 @@ fn brought(name: &str) -> String {
 impl Process {
     /// `oidc-provider`, which turns refresh tokens over.
     fn certified() -> Self {
-        let mut process = Command::new("node")
-            .arg(top().join("tests/provider/login.mjs"))
-            .arg(brought("GATEHOUSE_PROVIDER_MODULES"))
-            .args(["https://app.example/oauth2/callback", "https://app.example/goodbye"])
-            .arg(TTL.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("node");
-        let mut line = String::new();
-        let output = process.stdout.take().expect("piped");
-        BufReader::new(output).read_line(&mut line).expect("a line");
-        let port: u16 = line.trim().parse().expect("the provider's port");
-        Self { process, address: SocketAddr::from(([127, 0, 0, 1], port)) }
+        let to = ["https://app.example/oauth2/callback", "https://app.example/goodbye"];
+        let (process, address) =
+            node("tests/provider/login.mjs", &[to[0], to[1], &TTL.to_string()]);
+        Self { process, address }
     }
 
     /// `oidc-provider-mock`.
