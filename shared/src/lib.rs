@@ -13,6 +13,7 @@
 //! made from a filter by [`plugin!`], or from several by [`bundle!`].
 
 pub mod address;
+pub mod bearer;
 pub mod bundle;
 pub mod cache;
 pub mod chain;

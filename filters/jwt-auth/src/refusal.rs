@@ -1,7 +1,8 @@
 //! Why nobody was recognised, and how that is said (RFC 6750, 3).
 
+use shared::bearer::Bearer;
 use shared::jose::{Malformed, Unexpected};
-use shared::reply::{Refusal, quoted};
+use shared::reply::Refusal;
 
 use crate::config::Settings;
 
@@ -60,20 +61,13 @@ impl From<Unexpected> for No {
 impl No {
     /// The refusal, with the challenge of the settings.
     pub(crate) fn refusal(self, settings: &Settings) -> Refusal {
-        let challenge = |more: &str| format!("Bearer {}{more}", settings.realm.parameter());
+        let bearer = Bearer::of(&settings.realm);
         let reason = match self {
-            Self::Missing => return Refusal::unauthorized("missing", challenge("")),
-            Self::Repeated => {
-                return Refusal::bad_request("repeated")
-                    .with_header("www-authenticate", challenge(r#", error="invalid_request""#));
-            }
+            Self::Missing => return bearer.missing(),
+            Self::Repeated => return bearer.repeated(),
             Self::Keyless => return Refusal::unavailable("no_keys"),
             Self::NotAllowed => return Refusal::forbidden("not_allowed"),
-            Self::Scope { asked } => {
-                let more = format!(r#", error="insufficient_scope", scope={}"#, quoted(&asked));
-                return Refusal::forbidden("insufficient_scope")
-                    .with_header("www-authenticate", challenge(&more));
-            }
+            Self::Scope { asked } => return bearer.insufficient_scope(&asked),
             Self::Malformed => "malformed",
             Self::Critical => "critical",
             Self::Algorithm => "algorithm",
@@ -86,7 +80,6 @@ impl No {
         };
         let description =
             if reason == "expired" { "The token has expired" } else { "The token is not valid" };
-        let more = format!(r#", error="invalid_token", error_description="{description}""#);
-        Refusal::unauthorized(reason, challenge(&more))
+        bearer.invalid(reason, description)
     }
 }

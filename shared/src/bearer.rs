@@ -1,0 +1,76 @@
+//! How a request without a good bearer token is refused (RFC 6750, 3), whoever looked at the token.
+
+use crate::reply::{Realm, Refusal, quoted};
+
+/// What a bearer token is asked for in the name of.
+#[derive(Clone, Copy, Debug)]
+pub struct Bearer<'a> {
+    realm: &'a Realm,
+}
+
+impl<'a> Bearer<'a> {
+    /// The protection space of that name.
+    pub const fn of(realm: &'a Realm) -> Self {
+        Self { realm }
+    }
+
+    /// 401 for a request without a token: the challenge says nothing of an error (3.1).
+    pub fn missing(self) -> Refusal {
+        Refusal::unauthorized("missing", self.challenge(""))
+    }
+
+    /// 400 for a request with several tokens.
+    pub fn repeated(self) -> Refusal {
+        Refusal::bad_request("repeated")
+            .with_header("www-authenticate", self.challenge(r#", error="invalid_request""#))
+    }
+
+    /// 401 for a token that is not good; the description is for people.
+    pub fn invalid(self, reason: &'static str, description: &str) -> Refusal {
+        let description = quoted(description);
+        let more = format!(r#", error="invalid_token", error_description={description}"#);
+        Refusal::unauthorized(reason, self.challenge(&more))
+    }
+
+    /// 403 for a token that is good, but not for the scopes that are asked for.
+    pub fn insufficient_scope(self, asked: &str) -> Refusal {
+        let more = format!(r#", error="insufficient_scope", scope={}"#, quoted(asked));
+        Refusal::forbidden("insufficient_scope")
+            .with_header("www-authenticate", self.challenge(&more))
+    }
+
+    fn challenge(self, more: &str) -> String {
+        format!("Bearer {}{more}", self.realm.parameter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn told(refusal: Refusal) -> (u16, String) {
+        let status = refusal.status();
+        let challenge = refusal.into_headers().find(|(name, _)| *name == "www-authenticate");
+        (status, challenge.unwrap().1)
+    }
+
+    #[test]
+    fn each_refusal_has_its_status_and_its_challenge() {
+        let realm = Realm::default();
+        let bearer = Bearer::of(&realm);
+        let plain = r#"Bearer realm="restricted""#;
+        let with = |more: &str| format!("{plain}, {more}");
+        assert_eq!(told(bearer.missing()), (401, plain.to_owned()));
+        assert_eq!(told(bearer.repeated()), (400, with(r#"error="invalid_request""#)));
+        assert_eq!(
+            told(bearer.invalid("expired", "It is over")),
+            (401, with(r#"error="invalid_token", error_description="It is over""#))
+        );
+        assert_eq!(
+            told(bearer.insufficient_scope("a b")),
+            (403, with(r#"error="insufficient_scope", scope="a b""#))
+        );
+    }
+}
