@@ -120,16 +120,7 @@ fn expected(config: &ProviderConfig) -> Result<Expected, Invalid> {
     if config.issuer.is_empty() {
         return Err(Invalid::at("issuer", "is empty"));
     }
-    let audiences = match (&config.audiences, config.any_audience) {
-        (Some(audiences), false) => Some(audiences.to_vec()),
-        (None, true) => None,
-        (None, false) => {
-            return Err(Invalid::at("", "has either `audiences` or `any_audience: true`"));
-        }
-        (Some(_), true) => {
-            return Err(Invalid::at("any_audience", "contradicts `audiences`"));
-        }
-    };
+    let audiences = Expected::audiences(config.audiences.clone(), config.any_audience)?;
     let required = config.required_claims.iter();
     Ok(Expected {
         issuer: config.issuer.clone(),

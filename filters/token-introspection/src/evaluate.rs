@@ -40,16 +40,7 @@ pub(crate) struct Checked {
 
 impl Evaluation {
     pub(crate) fn new(config: &mut Config, sources: &Sources) -> Result<Self, Invalid> {
-        let audiences = match (config.audiences.take(), config.any_audience) {
-            (Some(audiences), false) => Some(audiences.to_vec()),
-            (None, true) => None,
-            (None, false) => {
-                return Err(Invalid::at("", "has either `audiences` or `any_audience: true`"));
-            }
-            (Some(_), true) => {
-                return Err(Invalid::at("any_audience", "contradicts `audiences`"));
-            }
-        };
+        let audiences = Expected::audiences(config.audiences.take(), config.any_audience)?;
         let kinds = match (config.token_types.take(), config.any_token_type) {
             (Some(_), true) => {
                 return Err(Invalid::at("any_token_type", "contradicts `token_types`"));

@@ -17,6 +17,7 @@ use std::time::Duration;
 use serde_json::{Map, Number, Value};
 
 use super::token::Token;
+use crate::config::{Invalid, NonEmpty};
 use crate::time::Timestamp;
 
 /// The payload of a token.
@@ -42,6 +43,22 @@ pub struct Expected {
     pub required: Vec<(String, Vec<Value>)>,
     /// `jti` that are good no more.
     pub revoked: HashSet<String>,
+}
+
+impl Expected {
+    /// Its audiences as a configuration has them (`audiences`, `any_audience`): that none is checked has
+    /// to be said.
+    pub fn audiences(
+        named: Option<NonEmpty<String>>,
+        any: bool,
+    ) -> Result<Option<Vec<String>>, Invalid> {
+        match (named, any) {
+            (Some(named), false) => Ok(Some(named.to_vec())),
+            (None, true) => Ok(None),
+            (None, false) => Err(Invalid::at("", "has either `audiences` or `any_audience: true`")),
+            (Some(_), true) => Err(Invalid::at("any_audience", "contradicts `audiences`")),
+        }
+    }
 }
 
 /// Why a token is not what was expected.
