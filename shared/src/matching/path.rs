@@ -277,8 +277,8 @@ fn without_host(path: &[u8]) -> Vec<u8> {
     };
     // The URL Standard takes any number of slashes for two.
     let host = rest.iter().position(|byte| !is_slash(byte)).and_then(|at| rest.get(at..));
-    let path = host.and_then(|host| host.get(host.iter().position(is_slash)?..));
-    path.map_or_else(|| b"/".to_vec(), <[u8]>::to_vec)
+    let path = host.and_then(|host| host.splitn(2, is_slash).nth(1)).unwrap_or_default();
+    [b"/", path].concat()
 }
 
 /// As read by who takes `\` for `/`, several slashes for one, and `.` for nothing (RFC 3986, 5.2.4).
@@ -375,6 +375,7 @@ mod tests {
     #[test]
     fn a_path_with_two_readings_passes_where_they_agree() {
         check("/public/**", &["/public/a//b", "/public/group%2Fname", "/public/./x"], &["/x//y"]);
+        check("/**", &["//x/y", "//x\\y", "/\\x\\y"], &[]);
     }
 
     #[test]
