@@ -4,8 +4,8 @@
 //! with new processes: where a process happens to lie in memory is worth microseconds. What is sent
 //! is a [`Load`](load::Load), the same for all variants of a section. The first variant of a section has
 //! no filter: it is the twin that all are compared with, round by round. `empty` is a Wasm filter on the
-//! plain SDK that does nothing, and `floor` one that makes the calls to the proxy that no authenticator
-//! can do without. Differences are medians over the rounds with the quartiles beside them; on a shared
+//! plain SDK that does nothing, and `floor` one that makes the calls to the proxy that no filter with the
+//! contract of those beside it can do without. Differences are medians over the rounds with the quartiles beside them; on a shared
 //! machine a tenth of a microsecond is noise.
 //!
 //! `BENCH_ROUNDS` and `BENCH_REQUESTS` change the size of a run, `BENCH_SECTION=chain` takes the

@@ -41,8 +41,9 @@ answers by itself, kept HTTP/1.1 connections. All variants of a section get the 
 with the same headers; the first has no filter, and what the others cost is what they cost above it in the
 same round. Every round starts new processes, and goes through the variants in the other direction. What is
 shown is the median over the rounds, with the quartiles. `empty` is a filter in Wasm that does nothing, on the
-plain SDK; `floor` makes the calls to the proxy that no authenticator can do without. A variant that counts what
-it does has to have counted every request, or the run fails.
+plain SDK; `floor`, on the plain SDK too, decides nothing, and makes the calls to the proxy that no filter with
+that contract can do without (`tests/modules/floor`). A variant that counts what it does has to have counted
+every request, or the run fails.
 
 ";
 

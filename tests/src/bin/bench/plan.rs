@@ -90,6 +90,12 @@ impl Variant {
         Self::yardstick("empty", bare().filter("empty", json!({})))
     }
 
+    /// The calls to the proxy that no filter of ours can do without which does these things: words of
+    /// `tests/modules/floor`.
+    pub(crate) fn floor(setup: Setup, words: &str) -> Self {
+        Self::yardstick("floor", setup.filter("floor", json!({"does": words})))
+    }
+
     pub(crate) fn yardstick(name: &'static str, setup: Setup) -> Self {
         Self::new(name, Whose::Yardstick, setup)
     }

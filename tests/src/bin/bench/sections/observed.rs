@@ -25,6 +25,7 @@ pub(super) fn trace(requests: u32) -> Section {
             Variant::envoys("Envoy's tracer (OpenTelemetry)", tracer(bare(), &collector))
                 .stat("tracing.opentelemetry.spans_sent"),
             Variant::empty(),
+            Variant::floor(bare(), "trace"),
             above(ours("trace-context, as it is", json!({}))),
             above(ours("trace-context, no overrides", json!({"route_overrides": false}))),
             above(ours(
@@ -76,6 +77,7 @@ pub(super) fn line_kept_back(requests: u32) -> Section {
         vec![
             Variant::no_filter(),
             Variant::empty(),
+            Variant::floor(bare(), "line"),
             Variant::ours("telemetry, as it is", telemetry).target(Target::Above("empty", 5.0)),
         ],
     )
