@@ -194,7 +194,7 @@ impl OAuth2Login {
         let client = self.provider.client.clone();
         let asked = IdToken {
             client: &client,
-            nonce: Some(&attempt.nonce),
+            nonce: &attempt.nonce,
             access_token: &tokens.access_token,
             code: Some(&callback.code),
         };
@@ -208,7 +208,7 @@ impl OAuth2Login {
             Checked::Good(claims) if !self.is_recent(&claims, request) => {
                 Problem::IdToken("id_token_auth_time")
             }
-            Checked::Good(claims) => match self.begin(&tokens, &claims, request) {
+            Checked::Good(claims) => match self.begin(&attempt.nonce, &tokens, &claims, request) {
                 Ok(cookies) => return self.arrive(attempt, cookies, effects),
                 Err(problem) => problem,
             },
@@ -234,6 +234,7 @@ impl OAuth2Login {
     /// The cookies of a new session.
     fn begin(
         &self,
+        nonce: &str,
         tokens: &Tokens,
         claims: &Claims,
         request: &Request<'_>,
@@ -241,6 +242,7 @@ impl OAuth2Login {
         let now = request.now().secs();
         let session = Session {
             id: name(request.random()),
+            nonce: nonce.to_owned(),
             generation: 0,
             started: now,
             refreshed: now,

@@ -225,7 +225,7 @@ impl OAuth2Login {
     ) -> Result<Option<Claims>, Share> {
         let client = self.provider.client.clone();
         let access_token = tokens.access_token.as_str();
-        let asked = IdToken { client: &client, nonce: None, access_token, code: None };
+        let asked = IdToken { client: &client, nonce: &session.nonce, access_token, code: None };
         let at = At { host: background.host(), store: background.store, now: background.now };
         let (checked, call) = self.provider.check(text, &asked, self.crypto, &mut false, at);
         if let Some(call) = call {

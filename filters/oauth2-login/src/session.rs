@@ -16,6 +16,9 @@ pub(crate) struct Session {
     /// A random name, the same from sign-in to sign-out.
     #[serde(rename = "i")]
     pub(crate) id: String,
+    /// The `nonce` of its sign-in: a refreshed ID token has the same, or none.
+    #[serde(rename = "n")]
+    pub(crate) nonce: String,
     /// How often it was refreshed.
     #[serde(rename = "g")]
     pub(crate) generation: u32,
@@ -179,6 +182,7 @@ mod tests {
     fn session(expires: Option<u64>) -> Session {
         Session {
             id: "id".into(),
+            nonce: "nonce".into(),
             generation: 0,
             started: 10_000,
             refreshed: 10_000,

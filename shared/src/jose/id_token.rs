@@ -3,7 +3,7 @@
 //! 1. It says who it is about: `sub`, 1 to 255 characters (OpenID Connect Core, 2), and when it was
 //!    made: `iat`.
 //! 2. It is for this client: `azp`, if there, names it, and is there if there are several audiences.
-//! 3. It is of this sign-in: its `nonce` is the one that was sent, where one was.
+//! 3. It is of this sign-in: its `nonce` is the one that was sent. One of a refresh need not have it.
 //! 4. It came with this access token and this code: `at_hash` and `c_hash`, if there, are theirs.
 //! 5. It is no access token: `typ` is `JWT` or absent (RFC 9068, 2.1; RFC 8725, 3.11).
 
@@ -20,11 +20,11 @@ use super::token::Token;
 pub struct IdToken<'a> {
     /// The client's id.
     pub client: &'a str,
-    /// The nonce that was sent; `None` where none was, as when a session is refreshed.
-    pub nonce: Option<&'a str>,
+    /// The nonce that was sent when people signed in.
+    pub nonce: &'a str,
     /// The access token that came with it.
     pub access_token: &'a str,
-    /// The code that it was given for; `None` where there was none.
+    /// The code that it was given for; `None` where a session is refreshed, which needs no nonce again.
     pub code: Option<&'a str>,
 }
 
@@ -75,8 +75,10 @@ impl IdToken<'_> {
             Some(party) if party.as_str() != Some(self.client) => return Err(Unbound::Client),
             _ => {}
         }
-        if self.nonce.is_some() && claims.text("nonce") != self.nonce {
-            return Err(Unbound::Nonce);
+        match claims.find("nonce") {
+            None if self.code.is_none() => {}
+            found if found.and_then(Value::as_str) == Some(self.nonce) => {}
+            _ => return Err(Unbound::Nonce),
         }
         let fits = |claim: &str, of: Option<&str>| match (claims.find(claim), of) {
             (Some(hash), Some(of)) => hash.as_str() == Some(&half_hash(token.algorithm, of)),
@@ -112,7 +114,7 @@ mod tests {
 
     const ASKED: IdToken<'_> = IdToken {
         client: "web",
-        nonce: Some("n-0S6_WzA2Mj"),
+        nonce: "n-0S6_WzA2Mj",
         access_token: "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y",
         code: Some("Qcb0Orv1zh30vL1MPRsbm-diHiMwcLyZvn1arpZv-Jxf_11jnpEX3Tgfvk"),
     };
@@ -147,6 +149,25 @@ mod tests {
         check(json!({"c_hash": 5}), Err(Unbound::Hash));
         check(json!({"nonce": "other"}), Err(Unbound::Nonce));
         check(json!({"nonce": null}), Err(Unbound::Nonce));
+    }
+
+    /// OpenID Connect Core 1.0, 12.2.
+    #[test]
+    fn that_of_a_refresh_has_the_nonce_of_the_sign_in_or_none() {
+        let asked = IdToken { code: None, ..ASKED };
+        let check = |claims: Value| {
+            let text = token(&json!({"alg": "RS256"}), &claims);
+            asked.check(&Token::read(text.as_bytes()).unwrap())
+        };
+        assert_eq!(check(json!({})), Ok(()));
+        let claims = json!({"sub": "alice", "aud": "web", "iat": 1}).to_string();
+        let without =
+            [r#"{"alg":"RS256"}"#, &claims, ""].map(|part| URL_SAFE_NO_PAD.encode(part)).join(".");
+        assert_eq!(asked.check(&Token::read(without.as_bytes()).unwrap()), Ok(()));
+        assert_eq!(ASKED.check(&Token::read(without.as_bytes()).unwrap()), Err(Unbound::Nonce));
+        assert_eq!(check(json!({"nonce": "other"})), Err(Unbound::Nonce));
+        assert_eq!(check(json!({"nonce": null})), Err(Unbound::Nonce));
+        assert_eq!(check(json!({"nonce": ""})), Err(Unbound::Nonce));
     }
 
     #[test]

@@ -114,14 +114,18 @@ fn a_refresh_that_fails_ends_nothing_before_its_time() {
 }
 
 #[test]
-fn a_refresh_is_of_the_same_user() {
-    for claims in
-        [json!({"sub": "bob"}), json!({"aud": "other"}), json!({"iss": "https://evil.example"})]
-    {
+fn a_refresh_is_of_the_same_user_and_sign_in() {
+    for others in [
+        json!({"sub": "bob"}),
+        json!({"aud": "other"}),
+        json!({"iss": "https://evil.example"}),
+        json!({"nonce": "of-another-sign-in"}),
+    ] {
         let mut world = nearly_over();
         let (mut run, mut outcome) = world.begin("GET", "/", &[]);
         let calls = refreshes(&mut outcome);
-        let claims = with(world.claims(&BTreeMap::new()), &claims);
+        let claims = with(world.claims(&BTreeMap::new()), &json!({"nonce": null}));
+        let claims = with(claims, &others);
         world.answer(calls[0].0, 200, &tokens_of(2, &sign(1, &claims)).to_string());
         assert_eq!(
             told(&world.news(&mut run), "authorization").as_deref(),
@@ -137,7 +141,8 @@ fn an_id_token_whose_key_is_not_known_yet_changes_nothing() {
     let mut world = nearly_over();
     let (mut run, mut outcome) = world.begin("GET", "/", &[]);
     let calls = refreshes(&mut outcome);
-    let claims = with(world.claims(&BTreeMap::new()), &json!({"email": "new@example.com"}));
+    let claims =
+        with(world.claims(&BTreeMap::new()), &json!({"nonce": null, "email": "new@example.com"}));
     let next = world.answer(calls[0].0, 200, &tokens_of(2, &sign(2, &claims)).to_string());
     assert_eq!(next[0].1.path, "/.well-known/openid-configuration");
     let outcome = world.news(&mut run);
