@@ -27,7 +27,7 @@ pub(super) fn strip(headers: &Headers, ours: impl Fn(&[u8]) -> bool, effects: &m
     }
     let rests = of_name(headers, "cookie").map(|value| {
         let rest: Vec<_> = pairs(value).filter(|pair| !is_ours(pair)).collect();
-        rest.join(&b';').trim_ascii().to_vec()
+        trim(&rest.join(&b';')).to_vec()
     });
     let rests: Vec<_> = rests.filter(|rest| !rest.is_empty()).collect();
     let name = Rc::from("cookie");

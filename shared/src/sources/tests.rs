@@ -221,6 +221,8 @@ fn white_space_that_browsers_do_not_know_is_part_of_a_name() {
     {
         check(&[("cookie", other)], "nothing", "");
     }
+    // And stays so when the one beside it is cut.
+    check(&[("cookie", "\x0capi_key=z; api_key=k")], "one k", "+cookie: \x0capi_key=z");
 }
 
 #[test]
