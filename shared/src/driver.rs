@@ -7,8 +7,8 @@
 //! 3. `mode: off` goes no further; `mode: shadow` counts what would be refused or answered, and lets
 //!    it pass.
 //! 4. A read that the proxy failed refuses the request (503), whatever the filter made of it.
-//! 5. A call that a request waits for carries the request's trace (`traceparent`), where there is
-//!    `trace-context` in front.
+//! 5. A call that a request waits for, or gives rise to, carries the request's trace (`traceparent`),
+//!    where there is `trace-context` in front.
 //! 6. A filter may wait a few times in a row ([`MOST_CALLS`]), not for ever.
 //! 7. A health probe that `health-shortcut` in front lets go on is neither refused nor held by any
 //!    filter behind it.
@@ -23,7 +23,7 @@ use crate::config::{self, Environment, Invalid, Layers, Mode, Scope, field_names
 use crate::effects::Effects;
 use crate::filter::{Answer, Birth, Call, Filter, Flow, Plugin, WholeBody};
 use crate::reply::{Format, Refusal, Reply};
-use crate::trace::{self, w3c};
+use crate::trace::{STATE, w3c};
 use crate::view::{Body, Exchange, Map as Side, Request, Response};
 
 /// How many calls one exchange may wait for.
@@ -250,17 +250,16 @@ impl<P: Plugin> Run<P> {
 }
 
 /// A call for a request carries the request's trace, if there is a filter that knows it.
-fn traced(mut call: Call, request: &Request<'_>) -> Call {
+fn trace(call: &mut Call, request: &Request<'_>) {
     let is_set = call.headers.iter().any(|(name, _)| *name == w3c::TRACEPARENT);
     // In a chain the state is not the proxy's yet, but the request knows it.
-    let context = request.property(&[trace::STATE]).unwrap_or_default();
+    let context = request.property(&[STATE]).unwrap_or_default();
     if !is_set
         && w3c::parse(&context).is_some()
         && let Ok(context) = String::from_utf8(context)
     {
         call.headers.push((w3c::TRACEPARENT, context));
     }
-    call
 }
 
 /// Under which name a filter leaves the microseconds that it took, where a client asked for it.
@@ -313,9 +312,13 @@ fn conclude<P: Plugin>(
         let micros = now.since(since).as_micros().to_string();
         effects.set_state(timing_name(P::NAME).into(), micros.into_bytes().into());
     }
+    effects.calls_mut().for_each(|call| trace(call, request));
     match flow {
         Flow::Continue => Step::Continue,
-        Flow::Wait(call) => Step::Wait(traced(call, request)),
+        Flow::Wait(mut call) => {
+            trace(&mut call, request);
+            Step::Wait(call)
+        }
         Flow::Hold => Step::Hold,
         Flow::Read(most) => Step::Read(most),
         Flow::Answer(_) if mode == Mode::Shadow => {

@@ -209,6 +209,11 @@ impl Effects {
         self.calls.push((self.ticket(id), call));
     }
 
+    /// The calls to start.
+    pub(crate) fn calls_mut(&mut self) -> impl Iterator<Item = &mut Call> {
+        self.calls.iter_mut().map(|(_, call)| call)
+    }
+
     /// Hands over the calls to start.
     pub fn take_calls(&mut self) -> Vec<(Ticket, Call)> {
         std::mem::take(&mut self.calls)

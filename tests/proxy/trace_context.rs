@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use tests::client::{Connection, Request, Response};
 use tests::envoy::{Envoy, Setup};
+use tests::tokens::now;
 use tests::upstream::{Answer, Received, Upstream};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -196,6 +197,28 @@ fn calls_of_other_filters_carry_the_trace() {
     let request = Request::get("/").header("traceparent", PARENT).header("x-ask", "asked/yes");
     assert_eq!(request.send(alone.address()).status, 200);
     assert_eq!(asked.last().header("traceparent"), None);
+}
+
+/// A call that many requests may wait for is that of the first.
+#[test]
+fn calls_that_a_request_only_gives_rise_to_carry_its_trace() {
+    let active = json!({"active": true, "iss": "https://idp.example", "aud": "api", "sub": "alice", "token_type": "Bearer",
+        "exp": now() + 600});
+    let endpoint = Upstream::answering(move |_| {
+        let kind = ("content-type".to_owned(), "application/json".to_owned());
+        Answer::Http(200, vec![kind], active.to_string().into_bytes())
+    });
+    let introspection = json!({
+        "endpoint": {"uri": "https://idp.example/introspect", "cluster": "idp"},
+        "client": {"id": "gate", "secret": "s"},
+        "issuer": "https://idp.example", "audiences": ["api"],
+    });
+    let world = World::with(json!({}), |setup| {
+        setup.filter("token-introspection", introspection).cluster("idp", Some(endpoint.address()))
+    });
+    let (received, _) = world.send(&[("traceparent", PARENT), ("authorization", "Bearer t0ken")]);
+    assert_eq!(endpoint.count(), 1);
+    assert_eq!(parent(&endpoint.last()), parent(&received), "the same span is its parent");
 }
 
 #[test]
