@@ -21,7 +21,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::config::json;
+use crate::config::{Invalid, json};
 use crate::effects::Effects;
 use crate::evidence::{Known, Refused, TEXTS, Testimony, texts};
 use crate::filter::Flow;
@@ -119,10 +119,53 @@ impl IdentityHeaders {
         told.iter().flatten().for_each(|name| effects.keep(Rc::from(name.as_str())));
     }
 
+    /// Whether the upstream can be told so: none of the headers means something else, to proxies, to
+    /// this filter (`is_taken`: a credential is looked for there), or by another of these names.
+    pub fn check(&self, is_taken: impl Fn(&str) -> bool) -> Result<(), Invalid> {
+        let parts = ["subject", "scheme", "consumer", "scopes", "groups"];
+        let mut before: Vec<(&str, &HeaderName)> = Vec::new();
+        for (part, name) in parts.into_iter().zip(self.names()) {
+            let wrong = |why: &str| Err(Invalid::at(format!("identity_headers.{part}"), why));
+            if name.is_reserved() {
+                return wrong("is a header that means something else");
+            }
+            if is_taken(&name.0) {
+                return wrong("is where a credential is looked for");
+            }
+            if let Some((other, _)) = before.iter().find(|(_, known)| *known == name) {
+                return wrong(&format!("is the header of `{other}`, too"));
+            }
+            before.push((part, name));
+        }
+        Ok(())
+    }
+
     fn names(&self) -> [&HeaderName; 5] {
         [&self.subject, &self.scheme, &self.consumer, &self.scopes, &self.groups]
     }
 }
+
+/// Headers that filters write for their own ends alone.
+const RESERVED: [&str; 18] = [
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+];
 
 /// The name of a header, in lower case (RFC 9110, 5.6.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,6 +175,11 @@ impl HeaderName {
     /// The name.
     pub fn shared(&self) -> Rc<str> {
         Rc::clone(&self.0)
+    }
+
+    /// Whether it means something to proxies, or carries what clients send.
+    pub fn is_reserved(&self) -> bool {
+        RESERVED.contains(&&*self.0)
     }
 
     /// Whether an interface that makes one character of all that are no letters or digits, as CGI

@@ -334,6 +334,14 @@ fn refuse(config: &Value, message: &str) {
 }
 
 #[test]
+fn a_header_that_tells_who_it_is_is_no_place_for_keys() {
+    refuse(
+        &with(json!({"identity_headers": {"consumer": "x-api-key"}})),
+        "identity_headers.consumer: is where a credential is looked for",
+    );
+}
+
+#[test]
 fn mistakes_in_consumers_are_named() {
     refuse(&json!({}), "missing field `consumers`");
     refuse(&json!({"consumers": []}), "consumers: a list of at least one, and this one is empty");

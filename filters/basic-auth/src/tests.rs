@@ -397,6 +397,20 @@ fn mistakes_in_the_configuration_are_named() {
 }
 
 #[test]
+fn a_header_that_tells_who_it_is_means_nothing_else() {
+    for (part, name, why) in [
+        ("subject", "Host", "is a header that means something else"),
+        ("scheme", "content-length", "is a header that means something else"),
+        ("groups", "authorization", "is a header that means something else"),
+        ("scheme", "X-Auth-Subject", "is the header of `subject`, too"),
+    ] {
+        let users = json!([{"name": "a", "password": "p"}]);
+        let config = json!({"users": users, "identity_headers": {part: name}});
+        refuse(&config, &format!("identity_headers.{part}: {why}"));
+    }
+}
+
+#[test]
 fn mistakes_in_the_settings_are_named() {
     refuse(&with(json!({"allow": {"users": ["caro"]}})), "allow.users[0]: there is no user `caro`");
     refuse(

@@ -70,6 +70,8 @@ pub(crate) fn plugin(config: Config, birth: &Birth<'_>) -> Result<OAuth2Login, I
     let mapping = Mapping::new(mapping, &Sources::new(Vec::new()))
         .map_err(|error| renamed(error, "claim_headers", "forward.claims"))?;
     let forward = config.forward.access_token;
+    let is_forward = |name: &str| forward.as_ref().is_some_and(|header| *header.shared() == *name);
+    config.identity_headers.check(is_forward)?;
     let mut stripped: Vec<HeaderName> = mapping.headers().cloned().collect();
     if let Some(header) = forward.as_ref() {
         check_forward(header, &stripped)?;
@@ -219,8 +221,7 @@ fn kept(
 
 fn check_forward(header: &HeaderName, claims: &[HeaderName]) -> Result<(), Invalid> {
     let field = "forward.access_token";
-    let name = header.shared();
-    if matches!(&*name, "cookie" | "host" | "connection" | "content-length" | "transfer-encoding") {
+    if header.is_reserved() && &*header.shared() != "authorization" {
         return Err(Invalid::at(field, "is a header that means something else to proxies"));
     }
     if claims.contains(header) {

@@ -58,7 +58,7 @@ const ALL: [(H, &str, Option<Form>); 19] = [
 
 impl Header {
     /// The header of this name, in lower case.
-    fn of(name: &[u8]) -> Option<Self> {
+    pub(crate) fn of(name: &[u8]) -> Option<Self> {
         // Most headers of a request are none of these, and their first letters say so.
         match name {
             [b't' | b'b' | b'j', ..] | [b'u', b'b', ..] => {}

@@ -11,6 +11,7 @@ use shared::identity::HeaderName;
 use shared::trace::baggage::Limits;
 use shared::view::Request;
 
+use crate::carried::Header;
 use crate::export::RawExport;
 
 const LARGEST_BAGGAGE: u64 = 64 * 1024;
@@ -350,6 +351,7 @@ impl<'de> Deserialize<'de> for Key {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RequestId {
     /// Its header; default `x-request-id`.
+    #[serde(default, deserialize_with = "own_header")]
     header: Option<HeaderName>,
     /// Whose id is kept; default that of clients who are trusted.
     #[serde(default)]
@@ -360,6 +362,15 @@ pub(crate) struct RequestId {
     /// Whether the response tells it too; default yes.
     #[serde(default = "yes")]
     pub(crate) echo: bool,
+}
+
+/// A header that has no meaning yet.
+fn own_header<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<HeaderName>, D::Error> {
+    let header = HeaderName::deserialize(deserializer)?;
+    if header.is_reserved() || Header::of(header.shared().as_bytes()).is_some() {
+        return Err(D::Error::custom("is a header that means something else"));
+    }
+    Ok(Some(header))
 }
 
 impl RequestId {

@@ -169,21 +169,6 @@ pub fn check_scopes(scopes: &[String]) -> Result<(), Invalid> {
     }
 }
 
-/// Headers that mean something to proxies, or carry what clients send.
-const NOT_FOR_CLAIMS: [&str; 11] = [
-    "authorization",
-    "connection",
-    "content-length",
-    "cookie",
-    "expect",
-    "host",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
 fn claim_headers(
     configured: BTreeMap<String, String>,
     sources: &Sources,
@@ -192,7 +177,7 @@ fn claim_headers(
     for (name, path) in configured {
         let wrong = |why: String| Invalid::at(format!("claim_headers.{name}"), why);
         let header = HeaderName::try_from(name.as_str()).map_err(wrong)?;
-        if NOT_FOR_CLAIMS.contains(&&*header.shared()) || sources.has_header(&header.shared()) {
+        if header.is_reserved() || sources.has_header(&header.shared()) {
             return Err(wrong("is a header that claims may not be put in".into()));
         }
         if path.is_empty() {

@@ -33,6 +33,12 @@ fn everything_can_be_said() {
 fn what_makes_no_sense_is_refused() {
     refused(json!({"extract": []}), "extract: a list of at least one, and this one is empty");
     refused(json!({"extract": ["w3c", "w3c"]}), "extract: names a form twice");
+    for header in ["host", "Authorization", "traceparent", "x-b3-traceid"] {
+        refused(
+            json!({"request_id": {"header": header}}),
+            "request_id.header: is a header that means something else",
+        );
+    }
     refused(
         json!({"trust": {"addresses": ["10.0.0.1/8"]}}),
         "trust.addresses[0]: `10.0.0.1/8` has bits behind its prefix; `10.0.0.0/8` has none",
