@@ -13,6 +13,7 @@ use std::rc::Rc;
 use crate::effects::{Effect, Effects};
 use crate::evidence::Testimony;
 use crate::headers::{Headers, Sole};
+use crate::matching::path::{BadPath, Readings};
 use crate::store::{Store, Version, WriteFailure};
 use crate::time::Timestamp;
 
@@ -102,6 +103,8 @@ pub struct Request<'a> {
     now: OnceCell<Timestamp>,
     headers: OnceCell<Headers>,
     path: OnceCell<Option<Vec<u8>>>,
+    /// Those of a path that has several, or none.
+    readings: OnceCell<Result<Readings<'static>, BadPath>>,
     /// Of the route, and of its virtual host.
     metadata: OnceCell<[Vec<u8>; 2]>,
     fault: Cell<bool>,
@@ -132,6 +135,7 @@ impl<'a> Request<'a> {
             now: OnceCell::new(),
             headers: OnceCell::new(),
             path: OnceCell::new(),
+            readings: OnceCell::new(),
             metadata: OnceCell::new(),
             fault: Cell::new(false),
             timed: Cell::new(None),
@@ -174,6 +178,7 @@ impl<'a> Request<'a> {
 
     fn headers_to_change(&mut self) -> Option<&mut Headers> {
         self.headers();
+        self.readings = OnceCell::new();
         self.headers.get_mut()
     }
 
@@ -217,6 +222,16 @@ impl<'a> Request<'a> {
         }
         let read = || self.read(self.host.header(Map::Request, ":path"));
         self.path.get_or_init(read).as_deref()
+    }
+
+    /// How `:path` may be read, found out once for all rules and filters; `None` for a CONNECT.
+    pub fn readings(&self) -> Option<Result<Readings<'_>, BadPath>> {
+        let path = self.path()?;
+        if let Some(only) = Readings::only(path) {
+            return Some(Ok(only));
+        }
+        let readings = self.readings.get_or_init(|| Readings::of(path).map(Readings::into_owned));
+        Some(readings.as_ref().map(Readings::again).map_err(|bad| *bad))
     }
 
     /// `:method`; empty where there is none.

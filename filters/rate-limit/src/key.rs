@@ -7,7 +7,7 @@
 
 use shared::evidence::Evidence;
 use shared::identity::AUTHENTICATORS;
-use shared::matching::path::{BadPath, Pattern, Readings, Segment};
+use shared::matching::path::{BadPath, Pattern, Segment};
 use shared::view::Request;
 
 use crate::address;
@@ -100,8 +100,8 @@ fn host(request: &Request<'_>) -> Option<Vec<u8>> {
 
 /// What stands in the path for the parts of the pattern that are not fixed.
 fn path(pattern: &Pattern, request: &Request<'_>) -> Result<Option<Vec<u8>>, BadPath> {
-    let Some(path) = request.path() else { return Ok(None) };
-    Readings::of(path)?.agree(|path| pattern.matches(path).then(|| named(pattern, path)))
+    let Some(readings) = request.readings() else { return Ok(None) };
+    readings?.agree(|path| pattern.matches(path).then(|| named(pattern, path)))
 }
 
 fn named(pattern: &Pattern, path: &[u8]) -> Vec<u8> {

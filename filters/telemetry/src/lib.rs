@@ -38,7 +38,6 @@ use std::time::Duration;
 use shared::config::{Invalid, Layers, Scope};
 use shared::effects::Effects;
 use shared::filter::{Background, Birth, Filter, Flow, Plugin};
-use shared::matching::path::Readings;
 use shared::reply::{Refusal, Reply};
 use shared::time::Timestamp;
 use shared::view::{Body, Exchange, Map, Request, Response, TIMING_HEADER};
@@ -128,7 +127,8 @@ impl Filter for Observed {
         effects: &mut Effects,
     ) -> Flow {
         let path = request.path().unwrap_or_default();
-        if switch::is_pprof(path)
+        if switch::is_suspect(path)
+            && request.readings().is_some_and(|readings| switch::is_pprof(path, &readings))
             && !plugin.config.pprof.allow.as_ref().is_some_and(|allow| allow.include(request))
         {
             return Flow::Refuse(Refusal::not_found("pprof"));
@@ -190,11 +190,11 @@ impl Telemetry {
     fn turn(&mut self, path: &[u8], request: &Request<'_>, effects: &mut Effects) -> Option<Flow> {
         let debug = self.config.debug.as_ref()?;
         let is_it = |reading: &[u8]| reading == debug.path.0.as_bytes();
-        match Readings::of(path).map(|readings| readings.agree(is_it)) {
-            Ok(Ok(true)) => {}
+        match request.readings()?.ok()?.agree(is_it) {
+            Ok(true) => {}
             // Some reader may take it for the switch, and another not: it is for nobody.
-            Ok(Err(_)) => return Some(Flow::Refuse(Refusal::not_found("debug_path"))),
-            Ok(Ok(false)) | Err(_) => return None,
+            Err(_) => return Some(Flow::Refuse(Refusal::not_found("debug_path"))),
+            Ok(false) => return None,
         }
         if !debug.allow.include(request) {
             return Some(Flow::Refuse(Refusal::not_found("debug_caller")));

@@ -6,7 +6,7 @@
 //!    ([`Readings`]) has `debug` and `pprof` as two segments in a row, whatever their case. A path that
 //!    cannot be read, and has both words in it once decoded, is refused too.
 
-use shared::matching::path::Readings;
+use shared::matching::path::{BadPath, Readings};
 use shared::store::{Change, Store};
 use shared::time::Timestamp;
 
@@ -70,12 +70,9 @@ pub(crate) fn is_suspect(path: &[u8]) -> bool {
     path.contains(&b'%') || path.windows(5).any(is_pprof)
 }
 
-/// Whether a path leads to profiles, in any reading.
-pub(crate) fn is_pprof(path: &[u8]) -> bool {
-    if !is_suspect(path) {
-        return false;
-    }
-    match Readings::of(path) {
+/// Whether a path leads to profiles, in any of its readings.
+pub(crate) fn is_pprof(path: &[u8], readings: &Result<Readings<'_>, BadPath>) -> bool {
+    match readings {
         Ok(readings) => readings.agree(has_pprof) != Ok(false),
         Err(_) => has_words(path),
     }
@@ -91,37 +88,24 @@ fn has_pprof(path: &[u8]) -> bool {
 
 /// Whether both words are in a path that cannot be read, decoded until nothing is left to decode.
 fn has_words(path: &[u8]) -> bool {
-    let mut text = path.to_ascii_lowercase();
-    loop {
-        let decoded = decode(&text);
-        if decoded.len() == text.len() {
-            break;
-        }
-        text = decoded.to_ascii_lowercase();
-    }
+    let text = decode(path).to_ascii_lowercase();
     let has = |word: &[u8]| text.windows(word.len()).any(|part| part == word);
     has(b"debug") && has(b"pprof")
 }
 
-/// Undoes whole escapes, and leaves the rest.
+/// Undoes whole escapes, those too that others hide (`%2570`), in one pass: what an escape stands for
+/// may be the end of the next.
 fn decode(text: &[u8]) -> Vec<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let digit =
+        |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((first, behind)) = rest.split_first() {
-        let escape = match (first, behind) {
-            (b'%', [high, low, ..]) => digit(*high).zip(digit(*low)),
-            _ => None,
-        };
-        match escape {
-            Some((high, low)) => {
-                decoded.push(high << 4 | low);
-                rest = behind.get(2..).unwrap_or_default();
-            }
-            None => {
-                decoded.push(*first);
-                rest = behind;
-            }
+    for byte in text {
+        decoded.push(*byte);
+        while let [rest @ .., b'%', high, low] = decoded.as_slice()
+            && let Some((high, low)) = digit(high).zip(digit(low))
+        {
+            decoded.truncate(rest.len());
+            decoded.push(high << 4 | low);
         }
     }
     decoded
@@ -130,6 +114,10 @@ fn decode(text: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn leads_to_profiles(path: &[u8]) -> bool {
+        is_suspect(path) && is_pprof(path, &Readings::of(path))
+    }
 
     #[test]
     fn profiles_are_known_in_every_spelling() {
@@ -155,7 +143,7 @@ mod tests {
             "/%25%36%34ebug/pprof/%2e%2e/",
             "http://x/debug/pprof",
         ] {
-            assert!(is_pprof(path.as_bytes()), "{path}");
+            assert!(leads_to_profiles(path.as_bytes()), "{path}");
         }
     }
 
@@ -174,8 +162,17 @@ mod tests {
             "/50%",
             "",
         ] {
-            assert!(!is_pprof(path.as_bytes()), "{path}");
+            assert!(!leads_to_profiles(path.as_bytes()), "{path}");
         }
+    }
+
+    /// Each escape hides the next: to undo them one after the other would take hours.
+    #[test]
+    fn a_long_path_takes_no_longer_than_its_length() {
+        let hidden = format!("/%{}64ebug/{}", "25".repeat(500_000), "%".repeat(100));
+        assert!(!leads_to_profiles(hidden.as_bytes()));
+        let hidden = format!("/%{}64ebug/pprof/%", "25".repeat(500_000));
+        assert!(leads_to_profiles(hidden.as_bytes()));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use serde::{Deserialize, Deserializer, de::Error};
 use crate::config::NonEmpty;
 use crate::identity::HeaderName;
 use crate::view::Request;
-use path::{BadPath, Pattern, Readings};
+use path::{BadPath, Pattern};
 
 /// The `match` of a rule.
 #[derive(Clone, Debug)]
@@ -56,8 +56,8 @@ impl Matcher {
 
     fn matches_path(&self, request: &Request<'_>) -> Result<bool, BadPath> {
         let Some(paths) = &self.paths else { return Ok(true) };
-        let Some(path) = request.path() else { return Ok(false) };
-        Readings::of(path)?.agree(|path| paths.iter().any(|pattern| pattern.matches(path)))
+        let Some(readings) = request.readings() else { return Ok(false) };
+        readings?.agree(|path| paths.iter().any(|pattern| pattern.matches(path)))
     }
 
     fn matches_property(
