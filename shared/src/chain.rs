@@ -115,7 +115,8 @@ impl Chain {
         if !goes_on {
             self.conclude(&mut passage, &step, effects);
         }
-        if self.phases.has_more() || goes_on || matches!(step, Step::Read(_)) {
+        // Who wanted to read the body has to hear that it will not, even where another refuses.
+        if self.phases.has_more() || goes_on || passage.reads.is_some() {
             self.passages.insert(stream, passage);
         }
         step

@@ -187,11 +187,20 @@ impl<P: Plugin> Instance<P> {
         run.conclude(flow, scope.errors, scope.mode, request, effects)
     }
 
-    /// How the filter refuses one more request that would be held.
-    pub fn too_many_held(&self, request: &Request<'_>, effects: &mut Effects) -> Step {
+    /// The request would be held, and there are too many.
+    pub fn too_many_held(
+        &self,
+        run: &mut Run<P>,
+        request: &Request<'_>,
+        effects: &mut Effects,
+    ) -> Step {
         effects.speak_for(P::NAME);
         let refusal = Flow::Refuse(Refusal::unavailable("too_many_waiting"));
-        conclude::<P>(refusal, self.layers.top().errors, Mode::Enforce, request, effects)
+        let (errors, mode) = match &run.scope {
+            Some(scope) => (scope.errors, scope.mode),
+            None => (self.layers.top().errors, Mode::Enforce),
+        };
+        run.conclude(refusal, errors, mode, request, effects)
     }
 
     /// The head of the response has come.

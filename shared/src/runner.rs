@@ -286,11 +286,13 @@ impl<P: Plugin> Runner for Single<P> {
 
     fn too_many_held(
         &mut self,
-        _stream: u32,
+        stream: u32,
         request: &mut Request<'_>,
         effects: &mut Effects,
     ) -> Step {
-        self.instance.too_many_held(request, effects)
+        let mut run = self.runs.remove(&stream).unwrap_or_default();
+        let step = self.instance.too_many_held(&mut run, request, effects);
+        self.keep(stream, run, step)
     }
 
     fn host_failure(&mut self, request: &mut Request<'_>, effects: &mut Effects) -> Step {
