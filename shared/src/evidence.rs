@@ -148,7 +148,10 @@ impl Evidence {
 
 /// The parts of an identity that filter state holds as text.
 pub(crate) const TEXTS: [&str; 4] =
-    ["gatehouse.subject", "gatehouse.consumer", "gatehouse.scopes", "gatehouse.groups"];
+    [SUBJECT, "gatehouse.consumer", "gatehouse.scopes", "gatehouse.groups"];
+
+/// The first of them, which nearly every identity has.
+pub(crate) const SUBJECT: &str = "gatehouse.subject";
 
 /// What is said of an identity as text, but for what is empty.
 pub(crate) fn texts(
@@ -216,8 +219,8 @@ mod tests {
 
     fn left_by(finding: Finding, verdict: Verdict) -> Option<Evidence> {
         let mut effects = Effects::default();
-        conclude("jwt-auth", finding, verdict, &mut effects);
         let proxy = Proxy::default();
+        conclude("jwt-auth", finding, verdict, &Request::new(&proxy), &mut effects);
         for effect in effects.take() {
             if let Some((name, value)) = effect.state() {
                 proxy.set_property(&[name], &value);

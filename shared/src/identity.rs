@@ -23,7 +23,7 @@ use serde_json::Value;
 
 use crate::config::{Invalid, json};
 use crate::effects::Effects;
-use crate::evidence::{Known, Refused, TEXTS, Testimony, texts};
+use crate::evidence::{Known, Refused, SUBJECT, TEXTS, Testimony, texts};
 use crate::filter::Flow;
 use crate::reply::Refusal;
 use crate::time::Timestamp;
@@ -392,12 +392,13 @@ pub fn conclude(
     filter: &'static str,
     finding: Finding,
     verdict: Verdict,
+    request: &Request<'_>,
     effects: &mut Effects,
 ) -> Flow {
     match (finding, verdict) {
         (Finding::Known(credential), Verdict::Enforce) => {
             effects.leave(Rc::clone(&credential.evidence), credential.enforced());
-            take_over(&credential, effects);
+            take_over(&credential, request, effects);
             for (name, value) in &credential.texts {
                 effects.set_state(Rc::clone(name), Rc::clone(value));
             }
@@ -425,11 +426,12 @@ pub fn conclude(
 }
 
 /// Takes back what an authenticator in front has said and this one does not say anew.
-fn take_over(credential: &Credential, effects: &mut Effects) {
+fn take_over(credential: &Credential, request: &Request<'_>, effects: &mut Effects) {
     let has = |list: &[(Rc<str>, Rc<[u8]>)], name: &str| list.iter().any(|(n, _)| **n == *name);
     speak_in_place(
         |name| has(&credential.headers, name),
         |name| has(&credential.texts, name),
+        request,
         effects,
     );
 }
@@ -440,11 +442,16 @@ fn take_over(credential: &Credential, effects: &mut Effects) {
 pub fn speak_in_place(
     keeps: impl Fn(&str) -> bool,
     says: impl Fn(&str) -> bool,
+    request: &Request<'_>,
     effects: &mut Effects,
 ) {
-    let kept = effects.take_kept();
+    let mut kept = effects.take_kept();
     if kept.is_empty() {
-        return;
+        // They may have told the upstream under names that this filter does not know.
+        if request.property(&[SUBJECT]).is_none() {
+            return;
+        }
+        kept = told_before(request).into_iter().map(Rc::from).collect();
     }
     for name in kept.into_iter().filter(|name| !keeps(name)) {
         effects.remove_request_header(name);

@@ -35,7 +35,6 @@ use shared::evidence::Memory;
 use shared::filter::{Birth, Filter, Flow, Plugin};
 use shared::headers::Sole;
 use shared::identity::IdentityHeaders;
-use shared::matching::path::Readings;
 use shared::reply::{Refusal, Reply};
 use shared::view::Request;
 
@@ -100,7 +99,7 @@ impl Filter for Decision {
         effects.set_state(Rc::clone(&plugin.method), method.into());
         match verdict::of(policy, operation, &plugin.memory, request) {
             Ok(identities) => {
-                verdict::tell(&identities, effects);
+                verdict::tell(&identities, request, effects);
                 effects.count("allowed");
                 Flow::Continue
             }
@@ -112,8 +111,8 @@ impl Filter for Decision {
 /// What a request is for.
 fn find<'p>(policy: &'p Policy, request: &Request<'_>) -> Result<&'p Operation, Refusal> {
     let not_found = || Refusal::not_found("not_found");
-    let path = request.path().ok_or_else(not_found)?;
-    let readings = Readings::of(path).map_err(|_| Refusal::ambiguous_path())?;
+    let readings = request.readings().ok_or_else(not_found)?;
+    let readings = readings.map_err(|_| Refusal::ambiguous_path())?;
     let method = request.method();
     // What is offered is the same list in every reading, or the readings differ.
     let found = readings

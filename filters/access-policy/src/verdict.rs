@@ -59,7 +59,7 @@ type Part = (Rc<str>, Rc<[u8]>);
 
 /// Tells the upstream and the filters behind who it is, and takes back what an authenticator that
 /// enforces has told of anybody else.
-pub(crate) fn tell(identities: &[Rc<Known>], effects: &mut Effects) {
+pub(crate) fn tell(identities: &[Rc<Known>], request: &Request<'_>, effects: &mut Effects) {
     // Nothing is required: who enforces in front speaks for itself.
     if identities.is_empty() {
         return;
@@ -82,7 +82,7 @@ pub(crate) fn tell(identities: &[Rc<Known>], effects: &mut Effects) {
     }
     let keeps = |name: &str| headers.iter().any(|(other, _)| *other == name);
     let says = |name: &str| texts.iter().any(|(other, _)| **other == *name);
-    speak_in_place(keeps, says, effects);
+    speak_in_place(keeps, says, request, effects);
     for (name, value) in headers.into_iter().filter_map(|(_, part)| part) {
         effects.set_request_header(Rc::clone(name), Rc::clone(value));
     }

@@ -89,7 +89,7 @@ impl Filter for Authentication {
         if !settings.forward_credentials && scope.mode == Mode::Enforce {
             plugin.sources.strip(request, effects);
         }
-        conclude(ApiKeyAuth::NAME, finding, settings.verdict, effects)
+        conclude(ApiKeyAuth::NAME, finding, settings.verdict, request, effects)
     }
 }
 

@@ -105,7 +105,7 @@ impl Filter for Authentication {
         if is_ours && !settings.forward_credentials && scope.mode == Mode::Enforce {
             effects.remove_request_header(Rc::from("authorization"));
         }
-        conclude(BasicAuth::NAME, finding, settings.verdict, effects)
+        conclude(BasicAuth::NAME, finding, settings.verdict, request, effects)
     }
 }
 

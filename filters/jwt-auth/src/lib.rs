@@ -222,7 +222,7 @@ impl Filter for Authentication {
         if !settings.forward_credentials && scope.mode == Mode::Enforce {
             plugin.sources.strip(request, effects);
         }
-        conclude(JwtAuth::NAME, finding, settings.verdict, effects)
+        conclude(JwtAuth::NAME, finding, settings.verdict, request, effects)
     }
 
     fn on_news(

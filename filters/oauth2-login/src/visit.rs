@@ -6,7 +6,6 @@ use shared::effects::Effects;
 use shared::filter::Flow;
 use shared::identity::{Credential, Finding, HeaderName, Verdict, conclude};
 use shared::jose::{Ambiguous, Claims};
-use shared::matching::path::Readings;
 use shared::reply::{Page, Refusal};
 use shared::time::Timestamp;
 use shared::view::Request;
@@ -41,13 +40,19 @@ impl OAuth2Login {
             Renewal::Ended => return self.nobody("refresh_refused", settings, request, effects),
             Renewal::Unavailable => {
                 let refusal = Refusal::unavailable("provider_unavailable");
-                return conclude(NAME, Finding::Refused(refusal), settings.verdict, effects);
+                return conclude(
+                    NAME,
+                    Finding::Refused(refusal),
+                    settings.verdict,
+                    request,
+                    effects,
+                );
             }
         };
         self.note(&opened.session, seen, request, effects);
         effects.count("allowed");
         let credential = Rc::clone(&opened.credential);
-        let flow = conclude(NAME, Finding::Known(credential), settings.verdict, effects);
+        let flow = conclude(NAME, Finding::Known(credential), settings.verdict, request, effects);
         self.forward(&opened.session, settings.verdict, request, effects);
         flow
     }
@@ -156,7 +161,7 @@ impl OAuth2Login {
         let challenge = format!("Cookie {}", settings.realm.parameter());
         let refusal = Refusal::unauthorized(why, challenge.clone());
         if settings.verdict == Verdict::Defer || is_api_client(&settings.api_clients, request) {
-            return conclude(NAME, Finding::Refused(refusal), settings.verdict, effects);
+            return conclude(NAME, Finding::Refused(refusal), settings.verdict, request, effects);
         }
         let path = return_path(request.path().unwrap_or_default());
         let has_arrived = self.jar.has_arrived(request);
@@ -219,9 +224,8 @@ fn is_api_client(configured: &ApiClients, request: &Request<'_>) -> bool {
     }
     let is_named = |path: &[u8]| configured.paths.iter().any(|pattern| pattern.matches(path));
     // A path of several readings is no page of a browser.
-    Readings::of(request.path().unwrap_or_default())
-        .and_then(|readings| readings.agree(is_named))
-        .unwrap_or(true)
+    let verdict = request.readings().map(|readings| readings?.agree(is_named));
+    !matches!(verdict, Some(Ok(false)))
 }
 
 /// Whether an `accept` names a media type, whatever its parameters.

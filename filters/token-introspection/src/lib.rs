@@ -368,7 +368,7 @@ impl TokenIntrospection {
         if !settings.forward_credentials && scope.mode == Mode::Enforce {
             self.sources.strip(request, effects);
         }
-        conclude(Self::NAME, finding, settings.verdict, effects)
+        conclude(Self::NAME, finding, settings.verdict, request, effects)
     }
 
     /// Says in the log what is wrong with the endpoint: not for every token.

@@ -53,7 +53,14 @@ fn an_identity_goes_to_filter_state_and_upstream() {
     };
     let credential = Rc::new(Credential::new("basic-auth", identity, &IdentityHeaders::default()));
     let mut effects = Effects::default();
-    let flow = conclude("basic-auth", Finding::Known(credential), Verdict::Enforce, &mut effects);
+    let proxy = Proxy::default();
+    let flow = conclude(
+        "basic-auth",
+        Finding::Known(credential),
+        Verdict::Enforce,
+        &Request::new(&proxy),
+        &mut effects,
+    );
     assert!(matches!(flow, Flow::Continue));
     assert_eq!(
         effects.to_string(),
@@ -65,12 +72,19 @@ fn an_identity_goes_to_filter_state_and_upstream() {
     );
 }
 
-fn known(filter: &'static str, groups: &[&str], verdict: Verdict, effects: &mut Effects) {
+fn known(
+    filter: &'static str,
+    groups: &[&str],
+    verdict: Verdict,
+    proxy: &Proxy,
+    effects: &mut Effects,
+) {
     let groups = groups.iter().map(|group| (*group).to_owned()).collect();
     let identity =
         Identity { scheme: "basic", subject: "alice".into(), groups, ..Identity::default() };
     let credential = Credential::new(filter, identity, &IdentityHeaders::default());
-    conclude(filter, Finding::Known(Rc::new(credential)), verdict, effects);
+    let finding = Finding::Known(Rc::new(credential));
+    conclude(filter, finding, verdict, &Request::new(proxy), effects);
 }
 
 /// A request after an authenticator has said of it: `x-auth-subject`, `x-auth-groups`.
@@ -81,7 +95,7 @@ fn told(verdict: Verdict) -> Proxy {
         ("x_auth_subject", "root"),
     ]);
     let mut effects = Effects::default();
-    known("basic-auth", &["ops"], verdict, &mut effects);
+    known("basic-auth", &["ops"], verdict, &proxy, &mut effects);
     for effect in effects.take() {
         if let Some((name, value)) = effect.state() {
             proxy.set_property(&[name], &value);
@@ -107,16 +121,47 @@ fn of_two_that_enforce_the_one_behind_speaks() {
     let proxy = told(Verdict::Enforce);
     let mut effects = Effects::default();
     IdentityHeaders::default().strip(&Request::new(&proxy), &mut effects);
-    known("jwt-auth", &[], Verdict::Enforce, &mut effects);
+    known("jwt-auth", &[], Verdict::Enforce, &proxy, &mut effects);
     let line = effects.to_string();
     assert!(line.contains(" -x-auth-groups ") && line.contains(" gatehouse.groups= "), "{line}");
     assert!(line.ends_with("+x-auth-subject: alice +x-auth-scheme: basic"), "{line}");
 }
 
+/// The one in front tells the upstream under names that the one behind does not know.
+#[test]
+fn it_does_so_whatever_the_names_of_the_first() {
+    let proxy = Proxy::with_request(&[("x-first-subject", "alice"), ("x-first-groups", "ops")]);
+    let headers: IdentityHeaders = serde_json::from_value(serde_json::json!({
+        "subject": "x-first-subject", "groups": "x-first-groups", "scheme": "x-first-scheme",
+    }))
+    .unwrap();
+    let identity = Identity {
+        scheme: "basic",
+        subject: "alice".into(),
+        groups: vec!["ops".into()],
+        ..Identity::default()
+    };
+    let first = Finding::Known(Rc::new(Credential::new("basic-auth", identity, &headers)));
+    let mut effects = Effects::default();
+    conclude("basic-auth", first, Verdict::Enforce, &Request::new(&proxy), &mut effects);
+    for effect in effects.take() {
+        if let Some((name, value)) = effect.state() {
+            proxy.set_property(&[name], &value);
+        }
+    }
+    let mut effects = Effects::default();
+    IdentityHeaders::default().strip(&Request::new(&proxy), &mut effects);
+    known("jwt-auth", &[], Verdict::Enforce, &proxy, &mut effects);
+    let line = effects.to_string();
+    for change in [" -x-first-subject ", " -x-first-groups ", " gatehouse.groups= "] {
+        assert!(line.contains(change), "{change}: {line}");
+    }
+}
+
 #[test]
 fn a_deferred_success_says_what_the_upstream_is_to_be_told() {
     let mut effects = Effects::default();
-    known("basic-auth", &["ops"], Verdict::Defer, &mut effects);
+    known("basic-auth", &["ops"], Verdict::Defer, &Proxy::default(), &mut effects);
     assert_eq!(
         effects.to_string(),
         "gatehouse.evidence.basic-auth={\"scheme\":\"basic\",\"subject\":\"alice\",\
@@ -129,7 +174,14 @@ fn a_deferred_success_says_what_the_upstream_is_to_be_told() {
 fn a_deferred_failure_leaves_evidence_and_passes() {
     let mut effects = Effects::default();
     let refusal = Refusal::unauthorized("missing", "Basic");
-    let flow = conclude("basic-auth", Finding::Refused(refusal), Verdict::Defer, &mut effects);
+    let proxy = Proxy::default();
+    let flow = conclude(
+        "basic-auth",
+        Finding::Refused(refusal),
+        Verdict::Defer,
+        &Request::new(&proxy),
+        &mut effects,
+    );
     assert!(matches!(flow, Flow::Continue));
     assert_eq!(
         effects.to_string(),
