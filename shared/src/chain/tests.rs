@@ -45,7 +45,25 @@ fn go_on() -> String {
 }
 
 #[derive(Default)]
-struct Play<const N: usize>;
+struct Play<const N: usize> {
+    _known: Known,
+}
+
+/// An exchange that a filter knows of.
+struct Known;
+
+impl Default for Known {
+    fn default() -> Self {
+        KNOWN.with_borrow_mut(|known| *known += 1);
+        Self
+    }
+}
+
+impl Drop for Known {
+    fn drop(&mut self) {
+        KNOWN.with_borrow_mut(|known| *known -= 1);
+    }
+}
 
 impl<const N: usize> Plugin for Toy<N> {
     const NAME: &'static str = ["a", "b", "c"][N];
@@ -75,6 +93,8 @@ impl<const N: usize> Plugin for Toy<N> {
 thread_local! {
     /// The secrets that filters were given.
     static SECRETS: RefCell<BTreeSet<[u8; 16]>> = RefCell::default();
+    /// How many exchanges filters know of.
+    static KNOWN: RefCell<usize> = const { RefCell::new(0) };
 }
 
 impl<const N: usize> Play<N> {
@@ -179,10 +199,21 @@ const KINDS: &[Kind] = &[
     Kind::of::<Toy<2>>(Phases::REQUEST.response().log()),
 ];
 
+/// Filters that are told of nothing but requests.
+const BRIEF: &[Kind] = &[
+    Kind::of::<Toy<0>>(Phases::REQUEST.wait()),
+    Kind::of::<Toy<1>>(Phases::REQUEST.wait()),
+    Kind::of::<Toy<2>>(Phases::REQUEST.wait()),
+];
+
 fn chain(config: &Value) -> Stack {
+    chain_of(KINDS, config)
+}
+
+fn chain_of(kinds: &[Kind], config: &Value) -> Stack {
     Stack::new(|birth| {
         let text = config.to_string();
-        Ok(vec![configure(KINDS, "chain", text.as_bytes(), &Environment::default(), birth)?])
+        Ok(vec![configure(kinds, "chain", text.as_bytes(), &Environment::default(), birth)?])
     })
     .unwrap()
 }
@@ -312,6 +343,41 @@ fn the_foremost_that_wants_it_reads_the_body() {
 fn who_refuses_behind_a_reader_has_the_last_word() {
     let mut stack = chain(&json!({"chain": [{"a": {"does": "read"}}, {"b": {"does": "refuse"}}]}));
     assert_eq!(stack.send(&REQUEST).verdict, "403 gatehouse.b.no");
+}
+
+#[test]
+fn an_exchange_is_forgotten_however_it_ends() {
+    for (ab, waits) in [
+        (["continue", "continue"], false),
+        (["read", "continue"], false),
+        (["read", "refuse"], false),
+        (["read", "hold"], true),
+        (["wait", "refuse"], true),
+    ] {
+        let [a, b] = ab;
+        for kinds in [KINDS, BRIEF] {
+            let config = json!({"chain": [{"a": {"does": a}}, {"b": {"does": b}}]});
+            let mut stack = chain_of(kinds, &config);
+            stack.send(&REQUEST);
+            if waits {
+                stack.answer(&OK);
+            }
+            stack.forget();
+            assert_eq!(KNOWN.with_borrow(|known| *known), 0, "{a} {b}");
+        }
+    }
+}
+
+#[test]
+fn one_more_than_may_wait_is_refused_but_for_a_filter_in_shadow() {
+    let mut stack = abc("hold");
+    stack.send(&REQUEST);
+    assert_eq!(stack.too_many_held().verdict, "503 gatehouse.b.too_many_waiting");
+    let config = json!({"chain": [{"b": {"does": "hold", "mode": "shadow"}}, {"c": {}}]});
+    let mut stack = chain(&config);
+    stack.send(&REQUEST);
+    let sum = stack.too_many_held();
+    assert_eq!((sum.verdict.as_str(), header(&sum, "x-c")), ("continue", Some("was here")));
 }
 
 #[test]

@@ -60,11 +60,21 @@ impl Stack {
             let name = crate::identity::evidence_name(evidence);
             self.proxy.properties.borrow_mut().remove(&*name);
         }
-        self.modules.iter_mut().for_each(|module| module.forget(STREAM));
+        self.forget();
         (self.at, self.sum) = (0, Sum::default());
         self.proxy.set_request(headers);
         self.proxy.reads.borrow_mut().clear();
         self.go_on(|module, request, effects| module.on_request(STREAM, request, effects))
+    }
+
+    /// Nothing more comes for the exchange.
+    pub fn forget(&mut self) {
+        self.modules.iter_mut().for_each(|module| module.forget(STREAM));
+    }
+
+    /// Tells it, when it is held, that there are too many.
+    pub fn too_many_held(&mut self) -> Sum {
+        self.go_on(|module, request, effects| module.too_many_held(STREAM, request, effects))
     }
 
     /// Answers the call that it waits for.
