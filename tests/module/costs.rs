@@ -188,6 +188,32 @@ fn the_usual_request_costs_no_more_than_this() {
     assert!(beyond.is_empty(), "{beyond:#?}");
 }
 
+/// As much as Envoy takes of headers, and as many ways to read it as there are, under twenty rules.
+#[test]
+fn a_long_path_costs_little_more_than_its_length() {
+    let rules: Vec<_> = (0..20)
+        .map(|number| json!({"match": {"paths": [format!("/rule-{number}/**")]}, "mode": "shadow"}))
+        .collect();
+    let users = json!({"users": [{"name": "carol", "password": "secret"}], "rules": rules});
+    for (name, config, path) in [
+        ("basic-auth", &users, format!("/x/{}%3b%255c%25253f%3f", "a".repeat(55_000))),
+        ("basic-auth", &users, format!("/x/{}%3b%255c%25253f%3f", "a".repeat(650))),
+        ("telemetry", &json!({}), format!("/%{}", "25".repeat(28_000))),
+        ("telemetry", &json!({}), format!("/%{}64ebug/pprof/%", "25".repeat(28_000))),
+    ] {
+        let mut host = alone(name, config);
+        host.reset();
+        let usual = USUAL.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        let headers: Vec<_> = usual
+            .map(|(name, value)| if name == ":path" { (name, path.clone()) } else { (name, value) })
+            .collect();
+        host.request(&headers).expect("no trap");
+        let fuel = host.fuel_used();
+        println!("{name}, {} bytes: {fuel}", path.len());
+        assert!(fuel < 8_000_000, "{name}: {fuel} for {} bytes", path.len());
+    }
+}
+
 /// Where the instructions go: `FUEL_OF='a chain of the six' cargo test … -- --ignored profile --nocapture`,
 /// with modules that have names (`strip = false`, `wasm-opt -g`). The module is stopped after so much fuel
 /// and so much more, and says where it was.
