@@ -58,7 +58,7 @@ impl Plugin for AccessPolicy {
     type Filter = Decision;
 
     fn new(config: Config, _: &Layers<Settings>, _: &Birth<'_>) -> Result<Self, Invalid> {
-        config.identity_headers.check(|_| false)?;
+        config.identity_headers.check(&|_| false)?;
         Ok(Self {
             identity_headers: config.identity_headers,
             memory: Memory::default(),

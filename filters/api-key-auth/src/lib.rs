@@ -49,7 +49,7 @@ impl Plugin for ApiKeyAuth {
 
     fn new(config: Config, layers: &Layers<Settings>, _birth: &Birth<'_>) -> Result<Self, Invalid> {
         let Config { sources, consumers, identity_headers } = config;
-        identity_headers.check(|name| sources.has_header(name))?;
+        identity_headers.check(&|name| sources.has_header(name))?;
         let credential = |identity| Credential::new(Self::NAME, identity, &identity_headers);
         let consumers = Consumers::new(&consumers, credential)?;
         for (place, scope) in layers.all() {

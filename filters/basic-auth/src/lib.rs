@@ -59,7 +59,7 @@ impl Plugin for BasicAuth {
     type Filter = Authentication;
 
     fn new(config: Config, layers: &Layers<Settings>, birth: &Birth<'_>) -> Result<Self, Invalid> {
-        config.identity_headers.check(|_| false)?;
+        config.identity_headers.check(&|_| false)?;
         let users = Users::new(&config, Self::NAME)?;
         for (place, scope) in layers.all() {
             let Some(allow) = scope.settings.allow.named() else { continue };

@@ -402,7 +402,7 @@ fn a_header_that_tells_who_it_is_means_nothing_else() {
         ("subject", "Host", "is a header that means something else"),
         ("scheme", "content-length", "is a header that means something else"),
         ("groups", "authorization", "is a header that means something else"),
-        ("scheme", "X-Auth-Subject", "is the header of `subject`, too"),
+        ("consumer", "X-Auth-Groups", "is the header of another part, too"),
     ] {
         let users = json!([{"name": "a", "password": "p"}]);
         let config = json!({"users": users, "identity_headers": {part: name}});

@@ -78,7 +78,7 @@ impl Plugin for JwtAuth {
         }
         let sources = Sources::all(providers.iter().map(|provider| &provider.sources));
         check_sources(&sources, &providers)?;
-        config.identity_headers.check(|name| sources.has_header(name))?;
+        config.identity_headers.check(&|name| sources.has_header(name))?;
         for (place, scope) in layers.all() {
             check(&scope.settings, &providers).map_err(|error| error.within(&place))?;
         }

@@ -71,7 +71,7 @@ pub(crate) fn plugin(config: Config, birth: &Birth<'_>) -> Result<OAuth2Login, I
         .map_err(|error| renamed(error, "claim_headers", "forward.claims"))?;
     let forward = config.forward.access_token;
     let is_forward = |name: &str| forward.as_ref().is_some_and(|header| *header.shared() == *name);
-    config.identity_headers.check(is_forward)?;
+    config.identity_headers.check(&is_forward)?;
     let mut stripped: Vec<HeaderName> = mapping.headers().cloned().collect();
     if let Some(header) = forward.as_ref() {
         check_forward(header, &stripped)?;

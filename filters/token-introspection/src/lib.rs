@@ -85,7 +85,7 @@ impl Plugin for TokenIntrospection {
             check_scopes(&scope.settings.scopes).map_err(|error| error.within(&place))?;
         }
         let sources = config.sources.take().unwrap_or_else(evaluate::bearer);
-        config.identity_headers.check(|name| sources.has_header(name))?;
+        config.identity_headers.check(&|name| sources.has_header(name))?;
         let calls = config.endpoint.max_calls.0.get();
         let (entries, cache) = (config.cache.entries.0, &config.cache);
         let (ttl, negative_ttl) = (cache.ttl.duration(), cache.negative_ttl.duration());
