@@ -1,8 +1,11 @@
 //! `rate-limit` in the real Envoy: what is let through is counted at the upstream.
 
+mod address;
+mod callers;
 mod exact;
 mod fields;
 mod memory;
+mod windows;
 
 use std::io::Write;
 use std::process::Command;
@@ -123,8 +126,10 @@ fn mistakes_are_refused_by_their_path() {
     assert!(said.contains("memory: is not from 64KiB to 1GiB"), "{said}");
 }
 
+/// Behind the filter that answers them, they never come here; in front of it, a rule exempts their
+/// paths.
 #[test]
-fn probes_are_not_charged_wherever_the_filter_stands() {
+fn probes_that_are_answered_behind_a_limit_need_a_rule_that_exempts_them() {
     let probes = json!({"endpoints": [{"path": "/livez", "report": "liveness"}]});
     let mut limited = limit(for_good(2), json!({}));
     limited["rules"] = json!([{"match": {"paths": ["/livez"]}, "mode": "off"}]);
