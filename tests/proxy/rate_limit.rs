@@ -126,10 +126,8 @@ fn mistakes_are_refused_by_their_path() {
     assert!(said.contains("memory: is not from 64KiB to 1GiB"), "{said}");
 }
 
-/// Behind the filter that answers them, they never come here; in front of it, a rule exempts their
-/// paths.
 #[test]
-fn probes_that_are_answered_behind_a_limit_need_a_rule_that_exempts_them() {
+fn probes_are_not_charged_behind_health_shortcut_nor_by_a_rule_in_front_of_it() {
     let probes = json!({"endpoints": [{"path": "/livez", "report": "liveness"}]});
     let mut limited = limit(for_good(2), json!({}));
     limited["rules"] = json!([{"match": {"paths": ["/livez"]}, "mode": "off"}]);

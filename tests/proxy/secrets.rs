@@ -66,7 +66,7 @@ fn filters_follow_the_level_of_the_proxys_log() {
     until_logged(&envoy, &jwt, "jwt-auth: refused: missing");
 }
 
-/// All places of a signature, and how long a piece of it no log has.
+/// All pieces of twelve characters: no log is to have even one.
 fn pieces(secret: &str) -> impl Iterator<Item = &str> {
     (0..secret.len().saturating_sub(11)).filter_map(|from| secret.get(from..from + 12))
 }
