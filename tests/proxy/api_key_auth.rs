@@ -154,6 +154,11 @@ fn keys_that_are_none_are_refused_each_with_its_reason() {
         ),
         ("empty", key("")),
         ("empty", Request::get("/?api_key")),
+        ("empty", Request::get("/").header("cookie", "api_key=")),
+        ("empty", Request::get("/").header("cookie", "a=1; api_key=\"\"; b=2")),
+        // Envoy takes the space off its end.
+        ("empty", Request::get("/").header("authorization", "Bearer ")),
+        ("empty", Request::get("/").header("authorization", "bearer")),
         ("malformed", Request::get("/?api_key=zenith-key%")),
         ("malformed", key(&long)),
         ("unknown_key", key("zenith-ke")),
@@ -180,7 +185,13 @@ fn keys_that_are_none_are_refused_each_with_its_reason() {
     }
     assert!(bodies.windows(2).all(|pair| pair[0] == pair[1]));
     assert_eq!(upstream.count(), 0);
-    assert_eq!(envoy.counted("api-key-auth.refused.reason.unknown_key"), 5);
+    for (reason, _) in &refused {
+        let times = refused.iter().filter(|(other, _)| other == reason).count();
+        let counted = envoy.counted(&format!("api-key-auth.refused.reason.{reason}"));
+        assert_eq!(counted, times as u64, "{reason}");
+    }
+    let all: u64 = envoy.stats("api-key-auth.refused.reason.").iter().map(|(_, count)| count).sum();
+    assert_eq!(all, refused.len() as u64);
     assert!(!envoy.log().contains("zenith-ke") && !envoy.page("/stats").contains("zenith-ke"));
 }
 

@@ -2,6 +2,7 @@
 //! [`rotation`] fetch them, [`crypto`] compares who checks signatures.
 
 mod crypto;
+mod expected;
 mod failing;
 mod fetched;
 mod rotation;

@@ -42,6 +42,7 @@ mod observed;
 mod rate_limit;
 mod rate_limit_service;
 mod rendered;
+mod secrets;
 mod telemetry;
 mod token_introspection;
 mod trace_context;

@@ -1,8 +1,11 @@
 //! `rate-limit` in the real Envoy: what is let through is counted at the upstream.
 
+mod address;
+mod callers;
 mod exact;
 mod fields;
 mod memory;
+mod windows;
 
 use std::io::Write;
 use std::process::Command;
@@ -124,7 +127,7 @@ fn mistakes_are_refused_by_their_path() {
 }
 
 #[test]
-fn probes_are_not_charged_wherever_the_filter_stands() {
+fn probes_are_not_charged_behind_health_shortcut_nor_by_a_rule_in_front_of_it() {
     let probes = json!({"endpoints": [{"path": "/livez", "report": "liveness"}]});
     let mut limited = limit(for_good(2), json!({}));
     limited["rules"] = json!([{"match": {"paths": ["/livez"]}, "mode": "off"}]);

@@ -23,8 +23,8 @@ pub struct Key {
 }
 
 impl Key {
-    /// The key of this name: `rsa`, `p256`, `p256-other`, `p384`, `p521` or `ed25519`. Its `kid` is
-    /// the name.
+    /// The key of this name: `rsa`, `rsa-1024` (which is too short), `p256`, `p256-other`, `p384`,
+    /// `p521` or `ed25519`. Its `kid` is the name.
     pub fn of(name: &str) -> Self {
         let keys: Value = serde_json::from_str(KEYS).expect("JSON");
         let key = keys.as_array().expect("a list").iter().find(|key| key["name"] == name);

@@ -208,3 +208,52 @@ fn a_wrong_answer_is_no_keys() {
     }
     assert_eq!(upstream.count(), 0);
 }
+
+/// A key that has this too.
+fn with_field(key: &Key, field: Value) -> Value {
+    tests::tokens::with(key.jwk(), &field)
+}
+
+#[test]
+fn of_a_set_that_is_fetched_what_is_no_good_is_left_out_and_the_rest_serves() {
+    let algorithms = json!(["ES256", "ES384", "ES512", "EdDSA", "RS256"]);
+    let start = |keys: Value| {
+        let provider = Provider::answering(Answer::ok(&json!({"keys": keys}).to_string()));
+        let (upstream, mut config) = (Upstream::start(), config(json!({})));
+        config["providers"][0]["algorithms"] = algorithms.clone();
+        let setup = Setup::new().filter("jwt-auth", config).workers(4);
+        let setup = setup.cluster("provider", Some(provider.server.address()));
+        (setup.upstream(&upstream).start(), provider, upstream)
+    };
+    let of = |name: &str, algorithm: &str| (Key::of(name), algorithm.to_owned());
+    let bad = [of("rsa-1024", "RS256"), of("p384", "ES384"), of("ed25519", "EdDSA")];
+    let twin = Key::of("p256-other").called("p256");
+    let keys = json!([
+        Key::of("p256").jwk(),
+        bad[0].0.jwk(),
+        with_field(&bad[1].0, json!({"use": "enc"})),
+        with_field(&bad[2].0, json!({"key_ops": ["encrypt", "sign"]})),
+        twin.jwk(),
+    ]);
+    let (envoy, _provider, upstream) = start(keys);
+    for (key, algorithm) in bad.iter().chain([&(twin, "ES256".to_owned())]) {
+        assert_eq!(status(&envoy, &key.sign(algorithm, &good())), 401, "{algorithm}");
+        assert_eq!(status(&envoy, &es256(&good())), 200);
+    }
+    assert_eq!(upstream.count(), 4);
+    let log = envoy.log();
+    for why in [
+        "keys[1]: has 1024 bits; an RSA key has 2048 to 4096",
+        "keys[2]: is not for signatures: its `use` is another",
+        "keys[3]: is not for signatures: its `key_ops` have no `verify`",
+        "keys[4]: has a `kid` that another key has",
+    ] {
+        assert!(log.contains(&format!("jwt-auth: main: a key is left out: {why}")), "{why}");
+    }
+    // It is what stands beside the keys that counts: without it, they are good.
+    let plain = json!([bad[1].0.jwk(), bad[2].0.jwk()]);
+    let (envoy, _provider, _upstream) = start(plain);
+    for (key, algorithm) in &bad[1..] {
+        assert_eq!(status(&envoy, &key.sign(algorithm, &good())), 200, "{algorithm}");
+    }
+}

@@ -20,13 +20,15 @@ fn one_key_has_its_quota_to_the_last() {
 
 #[test]
 fn a_thousand_keys_have_their_quotas_each() {
-    let by_tenant = json!({"key": [{"path": "/{tenant}"}]});
-    let (envoy, upstream) = start(4, limit(for_good(5), by_tenant));
     let paths: Vec<_> = (0..1000).map(path).collect();
-    assert_eq!(load(&envoy, 16_000, 16, &paths), 5000);
-    let counts = upstream.counts();
-    assert_eq!(counts.len(), 1000);
-    assert!(counts.values().all(|count| *count == 5), "{counts:?}");
+    for algorithm in ALGORITHMS {
+        let by_tenant = json!({"key": [{"path": "/{tenant}"}], "algorithm": algorithm});
+        let (envoy, upstream) = start(4, limit(for_good(5), by_tenant));
+        assert_eq!(load(&envoy, 8000, 8, &paths), 5000, "{algorithm}");
+        let counts = upstream.counts();
+        assert_eq!(counts.len(), 1000, "{algorithm}");
+        assert!(counts.values().all(|count| *count == 5), "{algorithm}: {counts:?}");
+    }
 }
 
 #[test]

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tests::client::Request;
-use tests::envoy::Envoy;
+use tests::envoy::{Envoy, Setup};
+use tests::upstream::{Answer, Upstream};
 
-use super::{get, setup, start, with_key};
+use super::{get, keys, setup, start, with_key};
 
 fn lines(envoy: &Envoy) -> usize {
     // Envoy writes its access log once in a while, or when asked.
@@ -76,42 +77,111 @@ fn the_switch_is_not_there_for_anybody_else() {
     }
 }
 
+/// All that Go's `net/http/pprof` serves, below `/debug/pprof/`.
+const PROFILES: [&str; 11] = [
+    "",
+    "allocs",
+    "block",
+    "cmdline",
+    "goroutine",
+    "heap",
+    "mutex",
+    "profile",
+    "symbol",
+    "threadcreate",
+    "trace",
+];
+
+/// Each profile as it is written and in other spellings.
+fn spellings() -> Vec<String> {
+    let of = |name: &&str| {
+        [
+            format!("/debug/pprof/{name}"),
+            format!("/debug/pprof/{name}?debug=2"),
+            format!("//debug//pprof//{name}"),
+            format!("/%64ebug/pprof/{name}"),
+            format!("/debug/%70prof/{name}"),
+            format!("/debug%2fpprof%2F{name}"),
+            format!("/debug%5cpprof/{name}"),
+            format!("/open/../debug/pprof/{name}"),
+            format!("/open/%2e%2e/debug/./pprof/{name}"),
+            format!("/debug;x/pprof;y=1/{name}"),
+            format!("/Debug/Pprof/{name}"),
+            format!("/open/debug/pprof/{name}"),
+        ]
+    };
+    let whole = ["/debug/pprof", "/debug/pprof?debug=2", "/debug//pprof", "/debug%2fpprof"];
+    PROFILES.iter().flat_map(of).chain(whole.map(str::to_owned)).collect()
+}
+
+/// Nothing but this filter refuses anything here.
 #[test]
 fn profiles_are_for_nobody_or_for_some() {
-    let (envoy, upstream) = start(json!({}));
-    for path in [
-        "/debug/pprof/",
-        "/debug/pprof",
-        "/debug/pprof/heap",
-        "//debug//pprof/",
-        "/%64ebug/pprof/trace",
-        "/debug%2fpprof/",
-        "/open/../debug/pprof/",
-        "/debug/%70prof/goroutine?debug=2",
-        "/debug;x/pprof/",
-        "/Debug/Pprof/",
-        "/open/%2e%2e/debug/pprof/cmdline",
-        "/debug%5cpprof/",
-    ] {
-        let answer = Request::bare("GET", path.as_bytes())
-            .header("host", "x")
-            .header("x-api-key", "acme-key");
-        assert_eq!(answer.send(envoy.address()).status, 404, "{path}");
+    let upstream = Upstream::start();
+    let envoy = Setup::new().filter("telemetry", json!({})).upstream(&upstream).start();
+    for path in ["/open/debug-pprof", "/debugging/pprof/heap", "/debug", "/?next=/debug/pprof/"] {
+        assert_eq!(get(&envoy, path), 200, "{path}");
     }
-    assert_eq!(upstream.count(), 0);
-    assert_eq!(get(&envoy, "/open/debug-pprof"), 200);
-    drop(envoy);
-    let config = json!({"pprof": {"allow": [{"groups": ["ops"]}]}});
-    let envoy = setup(config).upstream(&upstream).start();
-    assert_eq!(get(&envoy, "/open/debug/pprof/heap"), 404);
-    assert_eq!(with_key("/open/debug/pprof/heap").send(envoy.address()).status, 200);
+    upstream.clear();
+    let paths = spellings();
+    for path in &paths {
+        let request = Request::bare("GET", path.as_bytes()).header("host", "x");
+        assert_eq!(request.send(envoy.address()).status, 404, "{path}");
+        assert_eq!(upstream.count(), 0, "{path}");
+    }
+    assert_eq!(envoy.counted("telemetry.refused.reason.pprof"), paths.len() as u64);
+    let log = envoy.access_log(4 + paths.len());
+    for path in &paths {
+        let line = log.iter().find(|line| line["path"] == **path).expect(path);
+        assert_eq!(line["details"], "gatehouse.telemetry.pprof", "{path}");
+    }
+    let envoy = Setup::new()
+        .filter("api-key-auth", keys())
+        .filter("telemetry", json!({"pprof": {"allow": [{"groups": ["ops"]}]}}))
+        .upstream(&upstream)
+        .start();
+    for name in PROFILES {
+        upstream.clear();
+        let path = format!("/debug/pprof/{name}");
+        assert_eq!((get(&envoy, &path), upstream.count()), (404, 0), "{path}");
+        assert_eq!(with_key(&path).send(envoy.address()).status, 200, "{path}");
+        assert_eq!(upstream.last().target, path);
+    }
+}
+
+/// What the proxy takes for the client's address counts, and what it trusts is what it is told to.
+#[test]
+fn an_address_that_a_client_claims_is_not_believed() {
+    let allow = json!({"allow": [{"addresses": ["10.0.0.0/8"]}]});
+    let config = json!({"debug": allow, "pprof": allow, "server_timing": allow});
+    for (own_peer, is_believed) in [(true, false), (false, true)] {
+        let upstream = Upstream::start();
+        let envoy = Setup::new()
+            .filter("telemetry", config.clone())
+            .connection_manager(json!({"use_remote_address": own_peer}))
+            .upstream(&upstream)
+            .start();
+        let send = |path: &str| {
+            let request = Request::get(path).header("x-forwarded-for", "10.0.0.1");
+            let request =
+                request.header("x-real-ip", "10.0.0.1").header("forwarded", "for=10.0.0.1");
+            request.header("x-gatehouse-timing", "1").send(envoy.address())
+        };
+        let status = if is_believed { 200 } else { 404 };
+        assert_eq!(send("/debug/pprof/heap").status, status);
+        assert_eq!(send("/x").header("server-timing").is_some(), is_believed);
+        let switched = send("/debug?debug-logs=on");
+        assert_eq!(switched.text().contains("debug-logs\":\"on"), is_believed, "{switched}");
+        let counted = envoy.counted("telemetry.debug_switched.result.on");
+        assert_eq!(counted, u64::from(is_believed));
+    }
 }
 
 #[test]
 fn a_trusted_caller_is_told_where_the_time_went() {
-    let upstream = tests::upstream::Upstream::answering(|_| {
+    let upstream = Upstream::answering(|_| {
         std::thread::sleep(Duration::from_millis(60));
-        tests::upstream::Answer::ok("ok")
+        Answer::ok("ok")
     });
     let config = json!({"server_timing": {"allow": [{"consumers": ["acme"]}]}});
     let envoy = setup(config).upstream(&upstream).start();
