@@ -3,6 +3,7 @@
 //! that was refused at the proxy. Those of `oauth2-login` and `token-introspection` are with the rest of
 //! their tests, beside the providers that they need.
 
+mod complete;
 mod connect;
 
 use std::time::{Duration, Instant};
