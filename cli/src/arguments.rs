@@ -23,6 +23,7 @@ Examples:
   gatehouse keygen --api-key                   an API key, and what to configure of it
   gatehouse policy openapi3.json --dialect goa the policy of an API
   gatehouse render gatehouse.yaml --for envoy  a complete bootstrap
+  gatehouse schema jwt-auth > jwt-auth.json    what editors check a configuration against
   gatehouse drain --admin 127.0.0.1:9901       ends an Envoy without ending its requests
   gatehouse image dist/*.wasm --to dist/oci    what Istio and Envoy Gateway pull
   gatehouse capabilities dist/jwt-auth.wasm    what the module needs of Envoy, and no more

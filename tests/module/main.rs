@@ -18,6 +18,7 @@ mod costs;
 mod health_shortcut;
 mod host_itself;
 mod jwt_auth;
+mod log_level;
 mod oauth2_login;
 mod rate_limit;
 mod rate_limit_service;

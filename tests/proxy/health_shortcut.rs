@@ -3,6 +3,8 @@
 pub(crate) mod grpc;
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -150,6 +152,45 @@ fn a_dependency_that_comes_and_goes_is_seen_within_an_interval() {
     drop(database);
     assert!(wait_for(&envoy, "/readyz", 503) < soon);
     assert_eq!(get(&envoy, "/livez").status, 200);
+}
+
+/// It answers when it is told to: none has failed until then, and still nobody knows whether it is well.
+#[test]
+fn a_dependency_that_has_not_answered_yet_is_not_ok() {
+    let (asked, may_answer) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let (count, told) = (Arc::clone(&asked), Arc::clone(&may_answer));
+    let database = Upstream::answering(move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+        while !told.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Answer::ok("")
+    });
+    let mut config = config();
+    config["dependencies"][0]["interval"] = json!("30s");
+    config["dependencies"][0]["timeout"] = json!("29s");
+    let setup = Setup::new().filter("health-shortcut", config).workers(4);
+    let envoy = setup.cluster("database", Some(database.address())).start();
+    let not_ok = || {
+        for path in ["/readyz", "/healthz"] {
+            assert_eq!(get(&envoy, path).status, 503, "{path}");
+        }
+        assert_eq!(report(&get(&envoy, "/healthz"))["status"], json!({"database": "NOT OK"}));
+        assert_eq!(get(&envoy, "/livez").status, 200);
+    };
+    not_ok();
+    let start = Instant::now();
+    while asked.load(Ordering::SeqCst) == 0 {
+        assert!(start.elapsed() < Duration::from_secs(20), "nobody asks");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // On every worker, while the one answer is waited for.
+    (0..20).for_each(|_| not_ok());
+    assert_eq!(envoy.counted("health-shortcut.pinged.result.not_ok"), 0, "none has failed");
+    may_answer.store(true, Ordering::SeqCst);
+    wait_for(&envoy, "/readyz", 200);
+    assert_eq!(report(&get(&envoy, "/healthz"))["status"], json!({"database": "OK"}));
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
 #[test]

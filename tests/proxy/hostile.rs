@@ -3,7 +3,10 @@
 //! that was refused at the proxy. Those of `oauth2-login` and `token-introspection` are with the rest of
 //! their tests, beside the providers that they need.
 
-use std::time::Duration;
+mod complete;
+mod connect;
+
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tests::client::{Connection, Request};
@@ -49,6 +52,21 @@ pub(crate) fn large(mut request: Request) -> Request {
         request = request.header(&format!("x-large-{index}"), [b'x'; 1000]);
     }
     request
+}
+
+/// What `health-shortcut` answers, whoever asks.
+fn probe_cases() -> Vec<Case> {
+    vec![
+        case("probe", Request::get("/livez"), 200, false),
+        case("probe, HEAD", Request::new("HEAD", "/livez?verbose"), 200, false),
+        case(
+            "probe, high bytes",
+            Request::get("/livez").header("x-high", high_bytes()),
+            200,
+            false,
+        ),
+        case("probe, POST", Request::new("POST", "/livez").body(&[b'x'; 20_000]), 405, false),
+    ]
 }
 
 fn basic_auth_cases() -> Vec<Case> {
@@ -227,6 +245,19 @@ fn asking_cases() -> Vec<Case> {
     ]
 }
 
+/// Of clusters that take a request and do not answer: rare, for each takes as long as the time limit.
+fn hanging_cases() -> Vec<Case> {
+    let ask = |method: &str, whom: &str| Request::new(method, "/").header("x-ask", whom);
+    vec![
+        case("hang", ask("GET", "asked/hang"), 503, false),
+        case("hang, body", ask("POST", "asked/hang").body(&[b'x'; 20_000]), 503, false),
+        case("silent", ask("GET", "silent/yes"), 503, false),
+    ]
+}
+
+/// Longer than the time limit of any call here by far, and a small part of how long a client waits.
+const LONGEST: Duration = Duration::from_secs(5);
+
 /// Sends `count` of the cases in random order from four threads at once; how many may pass.
 pub(crate) fn send_all(envoy: &Envoy, cases: &[Case], count: usize) -> usize {
     let send = |seed: u64| {
@@ -239,6 +270,7 @@ pub(crate) fn send_all(envoy: &Envoy, cases: &[Case], count: usize) -> usize {
                 Some(open) if dice.roll(8) > 0 => open,
                 _ => Connection::open(envoy.address()).unwrap(),
             };
+            let begin = Instant::now();
             // A connection may have been closed after a refusal, as HTTP allows.
             let answer = open.send(&case.request).or_else(|_| {
                 open = Connection::open(envoy.address()).unwrap();
@@ -246,6 +278,7 @@ pub(crate) fn send_all(envoy: &Envoy, cases: &[Case], count: usize) -> usize {
             });
             let answer = answer.unwrap_or_else(|error| panic!("{}: {error}", case.name));
             assert_eq!(answer.status, case.status, "{}: {answer}", case.name);
+            assert!(begin.elapsed() < LONGEST, "{}: {:?}", case.name, begin.elapsed());
             passed += usize::from(case.passes);
             let closes = answer.header("connection").as_deref() == Some("close");
             connection = (!closes).then_some(open);
@@ -266,8 +299,8 @@ pub(crate) fn vms(envoy: &Envoy) -> (Option<u64>, Option<u64>) {
 fn ten_thousand_hostile_requests_through_basic_auth() {
     let upstream = Upstream::start();
     let envoy = Setup::new()
-        .filter("basic-auth", json!({"users": [{"name": "carol", "password": "p"}]}))
         .filter("health-shortcut", json!({"endpoints": [{"path": "/livez", "report": "liveness"}]}))
+        .filter("basic-auth", json!({"users": [{"name": "carol", "password": "p"}]}))
         .upstream(&upstream)
         .connection_manager(
             json!({"upgrade_configs": [{"upgrade_type": "CONNECT"}], "max_request_headers_kb": 96}),
@@ -275,7 +308,8 @@ fn ten_thousand_hostile_requests_through_basic_auth() {
         .workers(4)
         .start();
     let before = vms(&envoy);
-    let passed = send_all(&envoy, &basic_auth_cases(), 10_000);
+    let cases: Vec<_> = basic_auth_cases().into_iter().chain(probe_cases()).collect();
+    let passed = send_all(&envoy, &cases, 10_000);
     assert_eq!(upstream.count(), passed);
     assert_eq!(vms(&envoy), before);
 }
@@ -286,10 +320,10 @@ fn ten_thousand_hostile_requests_through_api_key_auth() {
         "sources": [{"header": "x-api-key"}, {"query": "api_key"}, {"cookie": "key"}],
         "consumers": [{"name": "acme", "keys": [{"id": "a", "value": "acme key"}]}],
     });
-    no_key_goes_upstream(Setup::new().filter("api-key-auth", config));
+    no_key_goes_upstream(Setup::new().filter("api-key-auth", config), &api_key_cases());
 }
 
-fn no_key_goes_upstream(setup: Setup) {
+fn no_key_goes_upstream(setup: Setup, cases: &[Case]) {
     let upstream = Upstream::start();
     let envoy = setup
         .upstream(&upstream)
@@ -299,7 +333,7 @@ fn no_key_goes_upstream(setup: Setup) {
         .workers(4)
         .start();
     let before = vms(&envoy);
-    let passed = send_all(&envoy, &api_key_cases(), 10_000);
+    let passed = send_all(&envoy, cases, 10_000);
     assert_eq!(upstream.count(), passed);
     let kept = upstream.received().iter().any(|got| {
         let head = String::from_utf8_lossy(&got.head).into_owned();
@@ -323,7 +357,8 @@ fn ten_thousand_hostile_requests_through_a_chain() {
             "consumers": [{"name": "acme", "keys": [{"id": "a", "value": "acme key"}]}],
         }},
     ]});
-    no_key_goes_upstream(Setup::new().bundled("chain", "chain", &chain));
+    let cases: Vec<_> = api_key_cases().into_iter().chain(probe_cases()).collect();
+    no_key_goes_upstream(Setup::new().bundled("chain", "chain", &chain), &cases);
 }
 
 #[test]
@@ -374,7 +409,9 @@ fn ten_thousand_hostile_requests_through_a_filter_that_waits() {
                 request.abandon(world.envoy.address(), Duration::from_millis(2));
             }
         });
-        let passed = send_all(&world.envoy, &asking_cases(), 10_000);
+        let often = (0..32).flat_map(|_| asking_cases());
+        let cases: Vec<_> = often.chain(hanging_cases()).collect();
+        let passed = send_all(&world.envoy, &cases, 10_000);
         abandoning.join().unwrap();
         passed
     });

@@ -41,6 +41,7 @@ mod oauth2_login;
 mod observed;
 mod rate_limit;
 mod rate_limit_service;
+mod refusals;
 mod rendered;
 mod secrets;
 mod telemetry;

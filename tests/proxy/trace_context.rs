@@ -3,6 +3,7 @@
 mod beside;
 mod collector;
 mod differential;
+mod settings;
 mod w3c;
 
 use std::collections::BTreeSet;

@@ -222,6 +222,11 @@ fn one_worker() {
 }
 
 #[test]
+fn two_workers() {
+    moves(2);
+}
+
+#[test]
 fn eight_workers() {
     moves(8);
 }

@@ -17,8 +17,8 @@ fn on(payloads: Value) -> (Envoy, tests::upstream::Upstream) {
     (envoy, upstream)
 }
 
-fn post(envoy: &Envoy, path: &str, kind: &str, body: &str) -> Value {
-    let request = Request::new("POST", path).header("content-type", kind).body(body.as_bytes());
+fn post(envoy: &Envoy, path: &str, kind: &str, body: impl AsRef<[u8]>) -> Value {
+    let request = Request::new("POST", path).header("content-type", kind).body(body.as_ref());
     assert_eq!(request.send(envoy.address()).status, 200);
     let find = || {
         envoy
@@ -70,4 +70,56 @@ fn nothing_is_shown_while_it_is_off() {
         assert!(begin.elapsed().as_secs() < 15);
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
+}
+
+/// Whoever reads the log in a terminal, or line by line, reads nothing that a client made up.
+#[test]
+fn hostile_bodies_are_lines_that_parse_and_show_no_secret() {
+    let (envoy, upstream) = on(json!({"redact": ["ssn"]}));
+    let bodies: [(&str, &[u8]); 9] = [
+        // As JSON writes them, which is well.
+        (
+            "/open/escaped",
+            br#"{"a\u0000\u001b[2J\"": "\u0000\u001b[2J\"\n\u2028\ud800", "password": "hunter2\u0000"}"#,
+        ),
+        ("/open/escaped-name", br#"{"\u0070assw\u006frd": "hunter2", "s\u0073n": "\u001bhunter2"}"#),
+        // As they are, which is no JSON.
+        ("/open/raw", b"{\"a\": \"\x00\x1b[2J\r\n\x7f\", \"password\": \"hunter2\"}"),
+        ("/open/raw-name", b"{\"\x1b[2Ja\": 1, \"pass\x00word\": \"hunter2\"}"),
+        ("/open/bytes", b"{\"a\": \"\x80\xff\xed\xa0\x80\xc0\xaf\", \"token\": \"hunter2\"}"),
+        ("/open/bytes-name", b"{\"\xff\xfe\": 1, \"token\xff\": \"hunter2\"}"),
+        ("/open/bidi", "{\"a\": \"\u{202e}\u{2028}\u{85}\u{9b}2J\", \"token\": \"hunter2\"}".as_bytes()),
+        ("/open/lines", b"{\n\"secret\"\r\n:\n\"hunter2\"\n,\"a\":\"b\"}\n{\"msg\": \"forged\"}"),
+        ("/open/open", b"{\"a\": \"b\\\", \"jwt\": \"hunter2"),
+    ];
+    for (path, body) in bodies {
+        let line = post(&envoy, path, "application/json", body);
+        if path == "/open/raw" {
+            let shown = "{\"a\":\"\0\u{1b}[2J\r\n\u{7f}\",\"password\":\"***\"}";
+            assert_eq!(line["payload"], shown, "shown, as it is behind escapes");
+        }
+        assert_eq!(upstream.last().body, body, "it goes on as it came");
+    }
+    let line = post(&envoy, "/open/again", "application/json", bodies[0].1);
+    let shown = line["payload"].as_str().unwrap();
+    let expected = r#"{"a\u0000\u001b[2J\"":"\u0000\u001b[2J\"\n\u2028\ud800","password":"***"}"#;
+    assert_eq!(shown, expected, "an escape stays an escape");
+    let log = envoy.access_log_bytes();
+    let (lines, rest) = log.split_at(log.iter().rposition(|byte| *byte == b'\n').unwrap());
+    assert_eq!(rest, b"\n", "nothing is half written");
+    let lines: Vec<_> = lines.split(|byte| *byte == b'\n').collect();
+    for line in &lines {
+        let text = String::from_utf8_lossy(line);
+        assert!(line.iter().all(|byte| matches!(byte, b' '..=b'~')), "{text:?}");
+        let value: Value = serde_json::from_slice(line).unwrap_or_else(|_| panic!("{text}"));
+        assert_eq!(value["msg"], "end", "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+    let of = |path: &str| {
+        let mut found = lines.iter().filter(|line| {
+            serde_json::from_slice::<Value>(line).is_ok_and(|line| line["http.url"] == path)
+        });
+        (found.next().is_some(), found.next().is_none())
+    };
+    assert!(bodies.iter().all(|(path, _)| of(path) == (true, true)), "one line of each");
 }

@@ -161,6 +161,11 @@ impl Envoy {
         }
     }
 
+    /// Its access log so far, as it was written.
+    pub fn access_log_bytes(&self) -> Vec<u8> {
+        self.process.access_log_bytes()
+    }
+
     /// The CPU time that it has used.
     pub fn cpu_time(&self) -> Duration {
         self.process.cpu_time()

@@ -91,8 +91,13 @@ impl Process {
         last.join("\n  ")
     }
 
+    /// The bytes of the access log, as Envoy wrote them.
+    pub(super) fn access_log_bytes(&self) -> Vec<u8> {
+        fs::read(self.folder.path().join(ACCESS_LOG)).unwrap_or_default()
+    }
+
     pub(super) fn access_log(&self) -> Vec<Value> {
-        let text = fs::read_to_string(self.folder.path().join(ACCESS_LOG)).unwrap_or_default();
+        let text = String::from_utf8(self.access_log_bytes()).unwrap_or_default();
         let whole = text.lines().filter(|line| line.ends_with('}'));
         whole.map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
     }

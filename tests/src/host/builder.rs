@@ -56,9 +56,9 @@ impl Host {
         self
     }
 
-    /// The level that the module is told the proxy logs at; lines below it are kept all the same.
+    /// As [`Self::set_log_level`], while a host is made.
     pub fn log_level(mut self, level: u32) -> Self {
-        self.state_mut().log_level = level;
+        self.set_log_level(level);
         self
     }
 }

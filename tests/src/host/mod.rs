@@ -165,6 +165,11 @@ impl Host {
         self.state_mut().now = nanoseconds;
     }
 
+    /// The level that the module is told the proxy logs at; lines below it are kept all the same.
+    pub fn set_log_level(&mut self, level: u32) {
+        self.state_mut().log_level = level;
+    }
+
     /// What the proxy answers for a property; `None` for nothing.
     pub fn set_property(&mut self, path: &[&str], value: Option<&[u8]>) {
         let path = path.join("\0").into_bytes();
