@@ -42,22 +42,24 @@ fn beyond(source: IpAddr, counts: bool, hops: usize, request: &Request<'_>) -> O
     let headers = request.headers();
     let lines: Vec<_> = headers.all("x-forwarded-for").collect();
     let joined = lines.join(&b","[..]);
-    let passed = joined.rsplit(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let mut passed = joined.rsplit(|byte| *byte == b',').map(parse);
     // An address of the header is where it stands. A peer may have been written down last, and
     // nowhere else: further left anybody may have written its address.
+    let mut beyond = passed.clone();
     let looked_at = if counts { usize::MAX } else { 1 };
-    let place = passed.clone().take(looked_at).position(|entry| parse(entry) == Some(source));
-    let mut passed = passed.skip(place.map_or(0, |place| place.saturating_add(1)));
+    if beyond.by_ref().take(looked_at).any(|address| address == Some(source)) {
+        passed = beyond;
+    }
     let mut address = source;
     for _ in 0..hops {
-        address = parse(passed.next()?)?;
+        address = passed.next()??;
     }
     Some(address)
 }
 
 /// An address, with a port or without.
 fn parse(text: &[u8]) -> Option<IpAddr> {
-    let text = std::str::from_utf8(text).ok()?;
+    let text = std::str::from_utf8(text.trim_ascii()).ok()?;
     let with_port = || text.parse().map(|address: SocketAddr| address.ip());
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     let address = with_port().or_else(|_| bare.parse()).ok()?;
