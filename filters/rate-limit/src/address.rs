@@ -45,16 +45,16 @@ fn beyond(source: IpAddr, counts: bool, hops: usize, request: &Request<'_>) -> O
     let mut passed = joined.rsplit(|byte| *byte == b',').map(parse);
     // An address of the header is where it stands. A peer may have been written down last, and
     // nowhere else: further left anybody may have written its address.
-    let mut beyond = passed.clone();
-    let looked_at = if counts { usize::MAX } else { 1 };
-    if beyond.by_ref().take(looked_at).any(|address| address == Some(source)) {
-        passed = beyond;
+    let mut address = passed.next()?;
+    while counts && address != Some(source) {
+        address = passed.next()?;
     }
-    let mut address = source;
-    for _ in 0..hops {
-        address = passed.next()??;
+    let is_there = usize::from(address == Some(source));
+    for _ in 1..hops.saturating_add(is_there) {
+        address?;
+        address = passed.next()?;
     }
-    Some(address)
+    address
 }
 
 /// An address, with a port or without.

@@ -127,9 +127,10 @@ fn trusted_hops_are_counted_beyond_those_that_the_proxy_counts() {
             ("198.51.100.7, 203.0.113.9, 10.0.0.2, 10.0.0.1", "203.0.113.9:0"),
             ("198.51.100.8, 203.0.113.9, 10.0.0.1", "203.0.113.9:0"),
             ("203.0.113.9, 10.0.0.1", "203.0.113.9:0"),
+            ("198.51.100.7", "203.0.113.9:0"),
         ],
     );
-    assert_eq!(same, [true, true, true, false, false]);
+    assert_eq!(same, [true, true, true, false, false, false]);
     // An address of the peer that the client writes is not where the counting begins.
     let same = of(
         1,
