@@ -21,7 +21,7 @@
 //!    another site cannot cause it.
 //! 8. While the provider is not known, nobody is signed in: 503. Sessions that need no refresh go on.
 //! 9. `verdict: defer` redirects nobody: it leaves evidence, and a policy decides; `login_path` is
-//!    where a sign-in begins.
+//!    where a sign-in begins, of what shows a page (a GET or HEAD that is no `fetch`).
 
 #![forbid(unsafe_code)]
 
@@ -65,6 +65,7 @@ use renewal::Pending;
 use seal::Seal;
 use session::{Lasting, Session};
 use tokens::Tokens;
+use visit::is_visit;
 
 const NAME: &str = "oauth2-login";
 
@@ -234,7 +235,7 @@ impl Filter for Visit {
         if let Some(logout) = plugin.places.logout.clone().filter(|logout| is(&logout.path)) {
             return plugin.sign_out(&logout, request, effects);
         }
-        if plugin.places.login.as_deref().is_some_and(is) {
+        if plugin.places.login.as_deref().is_some_and(is) && is_visit(request) {
             return plugin.sign_in("/".into(), true, request, effects);
         }
         plugin.visit(&scope.settings, request, effects)

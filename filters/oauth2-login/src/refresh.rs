@@ -4,7 +4,8 @@
 //!    claimed waits. So a refresh token, which many providers take once, is sent once.
 //! 2. What came of it stays in the slot for a minute ([`GRACE`]), sealed as it is in the cookie: for
 //!    the requests that were under way with the old cookie.
-//! 3. A claim whose call is never concluded holds the others up for as long as a call may take.
+//! 3. A claim whose call is never concluded holds the others up for as long as a call may take. An
+//!    entry that would last longer than one of its kind does is of a clock that has jumped back.
 //! 4. There are [`SLOTS`] slots with [`MOST`] sessions each. The result that ends first gives way;
 //!    claims do not.
 //! 5. Other proxies of the same keys do not see the slots. Two that refresh one session at once are
@@ -20,8 +21,8 @@ use shared::time::Timestamp;
 pub(crate) const GRACE: Duration = Duration::from_secs(60);
 /// How long after a refresh that could not be made it is tried again.
 const RETRY: Duration = Duration::from_secs(5);
-/// An entry that ends later than this was made by a clock that has jumped back since.
-const LONGEST: Duration = Duration::from_secs(150);
+/// How far behind one worker's clock may be another's.
+const BEHIND: Duration = Duration::from_secs(1);
 const SLOTS: u32 = 128;
 const MOST: usize = 4;
 /// The longest id of a session, and the longest outcome, in bytes.
@@ -31,6 +32,8 @@ const MAX_SEALED: usize = 24 * 1024;
 /// The slots.
 pub(crate) struct Shares {
     prefix: String,
+    /// How long a claim holds.
+    term: Duration,
 }
 
 /// What became of a refresh.
@@ -65,9 +68,9 @@ struct Entry {
 }
 
 impl Shares {
-    /// The slots behind this prefix.
-    pub(crate) fn new(prefix: &str) -> Self {
-        Self { prefix: format!("{prefix}/sessions") }
+    /// The slots behind this prefix; a claim holds for `term`.
+    pub(crate) fn new(prefix: &str, term: Duration) -> Self {
+        Self { prefix: format!("{prefix}/sessions"), term }
     }
 
     /// What became of the refresh that leads beyond `generation`.
@@ -77,21 +80,20 @@ impl Shares {
         (id, generation): (&str, u32),
         now: Timestamp,
     ) -> Result<Option<Share>, StoreFailure> {
-        let entries = read(&store.read(&self.slot(id))?, now);
+        let entries = self.read(&store.read(&self.slot(id))?, now);
         let beyond = |entry: &Entry| entry.id == id.as_bytes() && entry.generation > generation;
         Ok(entries.into_iter().find(beyond).map(|entry| entry.share))
     }
 
-    /// Claims the refresh that leads to `generation`, for `term`.
+    /// Claims the refresh that leads to `generation`.
     pub(crate) fn claim(
         &self,
         store: Store<'_>,
         (id, generation): (&str, u32),
         now: Timestamp,
-        term: Duration,
     ) -> Result<Claim, StoreFailure> {
         store.update(&self.slot(id), |bytes| {
-            let mut entries = read(bytes, now);
+            let mut entries = self.read(bytes, now);
             let same = |entry: &Entry| entry.id == id.as_bytes();
             if entries.iter().any(|entry| same(entry) && entry.generation >= generation) {
                 return Change::Keep(Claim::Theirs);
@@ -100,7 +102,7 @@ impl Shares {
             if entries.len() >= MOST && !make_room(&mut entries) {
                 return Change::Keep(Claim::Full);
             }
-            let (id, until) = (id.as_bytes().to_vec(), now.after(term));
+            let (id, until) = (id.as_bytes().to_vec(), now.after(self.term));
             entries.push(Entry { id, generation, until, share: Share::Claimed });
             Change::Replace(write(&entries), Claim::Ours)
         })
@@ -114,9 +116,9 @@ impl Shares {
         now: Timestamp,
         share: &Share,
     ) -> Result<(), StoreFailure> {
-        let until = now.after(if *share == Share::Failed { RETRY } else { GRACE });
+        let until = now.after(self.term_of(share));
         store.update(&self.slot(id), |bytes| {
-            let mut entries = read(bytes, now);
+            let mut entries = self.read(bytes, now);
             entries.retain(|entry| entry.id != id.as_bytes());
             if entries.len() >= MOST && !make_room(&mut entries) {
                 return Change::Keep(());
@@ -125,6 +127,28 @@ impl Shares {
             entries.push(Entry { id, generation, until, share });
             Change::Replace(write(&entries), ())
         })
+    }
+
+    fn term_of(&self, share: &Share) -> Duration {
+        match share {
+            Share::Claimed => self.term,
+            Share::Renewed(_) | Share::Refused => GRACE,
+            Share::Failed => RETRY,
+        }
+    }
+
+    /// The entries of a slot that still count; none where the bytes do not hold together.
+    fn read(&self, mut bytes: &[u8], now: Timestamp) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        while !bytes.is_empty() {
+            let Some((entry, rest)) = read_one(bytes) else { return Vec::new() };
+            let latest = now.after(self.term_of(&entry.share)).after(BEHIND);
+            if now < entry.until && entry.until <= latest {
+                entries.push(entry);
+            }
+            bytes = rest;
+        }
+        entries
     }
 
     fn slot(&self, id: &str) -> String {
@@ -142,19 +166,6 @@ fn make_room(entries: &mut Vec<Entry>) -> bool {
         entries.remove(index);
     }
     first.is_some()
-}
-
-/// The entries of a slot that still count; none where the bytes do not hold together.
-fn read(mut bytes: &[u8], now: Timestamp) -> Vec<Entry> {
-    let mut entries = Vec::new();
-    while !bytes.is_empty() {
-        let Some((entry, rest)) = read_one(bytes) else { return Vec::new() };
-        if now < entry.until && entry.until <= now.after(LONGEST) {
-            entries.push(entry);
-        }
-        bytes = rest;
-    }
-    entries
 }
 
 fn read_one(bytes: &[u8]) -> Option<(Entry, &[u8])> {
@@ -210,46 +221,61 @@ mod tests {
 
     const TERM: Duration = Duration::from_secs(6);
 
+    fn shares() -> Shares {
+        Shares::new("x", TERM)
+    }
+
     fn at(secs: u64) -> Timestamp {
         Timestamp::from_secs(secs)
     }
 
     #[test]
     fn one_refreshes_and_the_others_learn_of_it() {
-        let (proxy, shares) = (Proxy::default(), Shares::new("x"));
+        let (proxy, shares) = (Proxy::default(), shares());
         let store = Store::new(&proxy);
         assert_eq!(shares.look(store, ("a", 0), at(100)), Ok(None));
-        assert_eq!(shares.claim(store, ("a", 1), at(100), TERM), Ok(Claim::Ours));
-        assert_eq!(shares.claim(store, ("a", 1), at(101), TERM), Ok(Claim::Theirs));
+        assert_eq!(shares.claim(store, ("a", 1), at(100)), Ok(Claim::Ours));
+        assert_eq!(shares.claim(store, ("a", 1), at(101)), Ok(Claim::Theirs));
         assert_eq!(shares.look(store, ("a", 0), at(101)), Ok(Some(Share::Claimed)));
         shares.publish(store, ("a", 1), at(102), &Share::Renewed(b"new".to_vec())).unwrap();
         let renewed = Ok(Some(Share::Renewed(b"new".to_vec())));
         assert_eq!(shares.look(store, ("a", 0), at(161)), renewed);
         assert_eq!(shares.look(store, ("a", 1), at(161)), Ok(None));
-        assert_eq!(shares.claim(store, ("a", 2), at(161), TERM), Ok(Claim::Ours));
+        assert_eq!(shares.claim(store, ("a", 2), at(161)), Ok(Claim::Ours));
         assert_eq!(shares.look(store, ("a", 0), at(161)), Ok(Some(Share::Claimed)));
     }
 
     #[test]
     fn a_claim_that_is_not_concluded_runs_out() {
-        let (proxy, shares) = (Proxy::default(), Shares::new("x"));
+        let (proxy, shares) = (Proxy::default(), shares());
         let store = Store::new(&proxy);
-        assert_eq!(shares.claim(store, ("a", 1), at(100), TERM), Ok(Claim::Ours));
-        assert_eq!(shares.claim(store, ("a", 1), at(105), TERM), Ok(Claim::Theirs));
-        assert_eq!(shares.claim(store, ("a", 1), at(106), TERM), Ok(Claim::Ours));
-        // The clock jumps back.
-        assert_eq!(shares.claim(store, ("b", 1), at(100_000), TERM), Ok(Claim::Ours));
-        assert_eq!(shares.claim(store, ("b", 1), at(100), TERM), Ok(Claim::Ours));
+        assert_eq!(shares.claim(store, ("a", 1), at(100)), Ok(Claim::Ours));
+        assert_eq!(shares.claim(store, ("a", 1), at(105)), Ok(Claim::Theirs));
+        assert_eq!(shares.claim(store, ("a", 1), at(106)), Ok(Claim::Ours));
+    }
+
+    #[test]
+    fn what_is_of_the_future_is_nothing() {
+        let (proxy, shares) = (Proxy::default(), shares());
+        let store = Store::new(&proxy);
+        assert_eq!(shares.claim(store, ("a", 1), at(100)), Ok(Claim::Ours));
+        assert_eq!(shares.claim(store, ("a", 1), at(99)), Ok(Claim::Theirs), "a little");
+        assert_eq!(shares.claim(store, ("a", 1), at(97)), Ok(Claim::Ours));
+        for share in [Share::Renewed(b"new".to_vec()), Share::Refused, Share::Failed] {
+            shares.publish(store, ("a", 1), at(100), &share).unwrap();
+            assert_eq!(shares.look(store, ("a", 0), at(99)), Ok(Some(share)));
+            assert_eq!(shares.look(store, ("a", 0), at(98)), Ok(None));
+        }
     }
 
     #[test]
     fn slots_do_not_grow() {
-        let (proxy, shares) = (Proxy::default(), Shares::new("x"));
+        let (proxy, shares) = (Proxy::default(), shares());
         let store = Store::new(&proxy);
         let sealed = Share::Renewed(vec![b'x'; 20_000]);
         for number in 0..2_000 {
             let id = format!("session {number}");
-            assert_eq!(shares.claim(store, (&id, 1), at(100), TERM), Ok(Claim::Ours), "{id}");
+            assert_eq!(shares.claim(store, (&id, 1), at(100)), Ok(Claim::Ours), "{id}");
             shares.publish(store, (&id, 1), at(100), &sealed).unwrap();
             assert_eq!(shares.look(store, (&id, 0), at(100)), Ok(Some(sealed.clone())));
         }
@@ -274,15 +300,15 @@ mod tests {
 
     #[test]
     fn a_store_that_fails_is_no_answer() {
-        let (proxy, shares) = (Proxy::default(), Shares::new("x"));
+        let (proxy, shares) = (Proxy::default(), shares());
         proxy.lose_races(usize::MAX);
-        assert!(shares.claim(Store::new(&proxy), ("a", 1), at(100), TERM).is_err());
+        assert!(shares.claim(Store::new(&proxy), ("a", 1), at(100)).is_err());
     }
 
     proptest! {
         #[test]
         fn garbage_in_a_slot_is_an_empty_slot(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = read(&bytes, at(100));
+            let _ = shares().read(&bytes, at(100));
         }
     }
 }

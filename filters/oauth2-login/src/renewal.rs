@@ -21,7 +21,7 @@ use crate::{FETCH, FIRST_REFRESH, OAuth2Login, Opened};
 /// How many times in a row a request looks for a newer session than the one that it found.
 const MOST_STEPS: usize = 3;
 /// What a claim lasts beyond the call that it is for.
-const MARGIN: Duration = Duration::from_secs(2);
+pub(crate) const MARGIN: Duration = Duration::from_secs(2);
 
 /// A refresh that is under way.
 pub(crate) struct Pending {
@@ -131,8 +131,7 @@ impl OAuth2Login {
             Known::Wait | Known::Nothing => return without(session, now, Renewal::Unavailable),
         };
         let next = (session.id.as_str(), session.generation.saturating_add(1));
-        let term = self.provider.timeout().saturating_add(MARGIN);
-        match self.shares.claim(request.store(), next, now, term) {
+        match self.shares.claim(request.store(), next, now) {
             Ok(Claim::Ours) => {}
             Ok(Claim::Theirs) => return Next::Is(Renewal::Wait),
             // There will be room when one of the others is done.

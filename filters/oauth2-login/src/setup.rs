@@ -17,6 +17,7 @@ use crate::cookies::Jar;
 use crate::origin::{Origin, is_return_path};
 use crate::provider::Provider;
 use crate::refresh::Shares;
+use crate::renewal::MARGIN;
 use crate::seal::{Seal, check_secret};
 use crate::session::Lasting;
 use crate::{FIRST_REFRESH, Logout, NAME, OAuth2Login, Places};
@@ -79,11 +80,12 @@ pub(crate) fn plugin(config: Config, birth: &Birth<'_>) -> Result<OAuth2Login, I
         stripped
             .extend(Some(header).filter(|header| &*header.shared() != "authorization").cloned());
     }
+    let shares = Shares::new(&slots, provider.timeout().saturating_add(MARGIN));
     Ok(OAuth2Login {
         provider,
         jar: Jar::new(&name),
         seal,
-        shares: Shares::new(&slots),
+        shares,
         opened: Verified::new(birth.secret, REMEMBERED, REMEMBERED_FOR),
         pending: HashMap::new(),
         next_call: FIRST_REFRESH,

@@ -165,7 +165,7 @@ impl OAuth2Login {
         }
         let path = return_path(request.path().unwrap_or_default());
         let has_arrived = self.jar.has_arrived(request);
-        let is_form = !matches!(request.method(), b"GET" | b"HEAD");
+        let is_form = !reads(request);
         if !is_form && !has_arrived {
             return self.sign_in(path, true, request, effects);
         }
@@ -202,17 +202,30 @@ fn give(cookies: Vec<String>, effects: &mut Effects) {
     effects.set_response_header("cache-control".into(), Rc::from(&b"no-store"[..]));
 }
 
+/// Whether a browser goes there to show what it gets, as far as it says.
+pub(crate) fn is_visit(request: &Request<'_>) -> bool {
+    reads(request) && !is_fetched(request)
+}
+
+fn reads(request: &Request<'_>) -> bool {
+    matches!(request.method(), b"GET" | b"HEAD")
+}
+
+/// Fetch Metadata: a browser says what it does with the answer.
+fn is_fetched(request: &Request<'_>) -> bool {
+    let mode = request.headers().first("sec-fetch-mode");
+    mode.is_some_and(|mode| !mode.eq_ignore_ascii_case(b"navigate"))
+}
+
 /// Whether it is a program that asks, for which a redirect to a page of another origin is no answer.
 fn is_api_client(configured: &ApiClients, request: &Request<'_>) -> bool {
     let headers = request.headers();
     let is = |name: &str, value: &[u8]| {
         headers.first(name).is_some_and(|known| known.eq_ignore_ascii_case(value))
     };
-    // Fetch Metadata: a browser says what it does with the answer.
-    let is_fetched =
-        headers.first("sec-fetch-mode").is_some() && !is("sec-fetch-mode", b"navigate");
     let is_upgrade = headers.first("upgrade").is_some();
-    if request.is_grpc() || is_fetched || is_upgrade || is("x-requested-with", b"XMLHttpRequest") {
+    let is_fetched = is_fetched(request) || is("x-requested-with", b"XMLHttpRequest");
+    if request.is_grpc() || is_fetched || is_upgrade {
         return true;
     }
     let accepts = |kind: &str| headers.all("accept").any(|value| names(value, kind));

@@ -183,7 +183,7 @@ impl Till<'_, '_> {
                 Ok(taken) => No::Reached(vec![asked.stands(taken.standing)]),
                 Err(failure) => No::Unknown(failure),
             };
-            self.give_back(all.get(..index).unwrap_or_default());
+            self.give_back(all.get(..index).unwrap_or_default(), self.now);
             return Err(no);
         }
         Ok(stands)
@@ -213,10 +213,10 @@ impl Till<'_, '_> {
         }
     }
 
-    /// Takes charges back.
-    pub(crate) fn give_back(&self, charged: &[Asked<'_>]) {
+    /// Takes charges of the time `at` back.
+    pub(crate) fn give_back(&self, charged: &[Asked<'_>], at: Timestamp) {
         for asked in charged.iter().filter(|asked| !asked.is_later()) {
-            if let Err(failure) = self.ledger.give_back(self.store, &asked.demand) {
+            if let Err(failure) = self.ledger.give_back(self.store, &asked.demand, at, self.now) {
                 let name = asked.limit.name;
                 log::warn!("rate-limit: a charge of {name} is not given back: {failure:?}");
             }

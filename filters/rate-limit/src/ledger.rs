@@ -127,12 +127,19 @@ impl Ledger {
         })
     }
 
-    /// Takes a charge back.
-    pub(crate) fn give_back(&self, store: Store<'_>, demand: &Demand) -> Result<(), StoreFailure> {
+    /// Takes a charge of the time `at` back, as far as it still counts.
+    pub(crate) fn give_back(
+        &self,
+        store: Store<'_>,
+        demand: &Demand,
+        at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreFailure> {
+        let (at, now) = (at.nanos(), now.nanos());
         let Demand { place, rate, amount } = demand;
         store.update(&self.name(*place), |bytes| {
             let state = table::find(bytes, place.key);
-            let back = state.map(|state| rate.give_back(state, *amount));
+            let back = state.map(|state| rate.give_back(state, *amount, at, now));
             match back.and_then(|state| table::replace(bytes, place.key, &state)) {
                 Some(next) => Change::Replace(next, ()),
                 None => Change::Keep(()),

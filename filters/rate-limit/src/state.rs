@@ -14,6 +14,8 @@
 //! 4. A clock that jumps ahead refills what it would have refilled.
 //! 5. What is counted afterwards (a refused login) may go beyond the quota: a bucket owes up to
 //!    [`DEBT`] times its capacity.
+//! 6. What is given back is what still counts of a charge: of a bucket, what has not come back by
+//!    itself since; of a window, what its own step has. No later window gains by it.
 
 use crate::quota::{Algorithm, Rate, STEPS};
 
@@ -162,19 +164,20 @@ impl Rate {
         }
     }
 
-    /// Takes a charge back.
-    pub(crate) fn give_back(&self, state: State, amount: u32) -> State {
+    /// Takes a charge of the time `at` back, as far as it still counts.
+    pub(crate) fn give_back(&self, state: State, amount: u32, at: u64, now: u64) -> State {
         match state {
             State::Bucket { full, span } => {
-                let back = u64::from(amount).saturating_mul(self.step);
+                let lacked = u64::from(amount).saturating_mul(self.step);
+                let back = lacked.saturating_sub(now.saturating_sub(at));
                 State::Bucket { full: full.saturating_sub(back), span }
             }
             State::Window { start, step, limit, mut counts } => {
-                let mut left = amount;
-                for count in counts.as_mut() {
-                    let back = left.min(*count);
-                    *count = count.saturating_sub(back);
-                    left = left.saturating_sub(back);
+                if at < start.saturating_add(step) {
+                    let age = usize::try_from(start.saturating_sub(at).div_ceil(step.max(1)));
+                    if let Some(count) = age.ok().and_then(|age| counts.as_mut().get_mut(age)) {
+                        *count = count.saturating_sub(amount);
+                    }
                 }
                 State::Window { start, step, limit, counts }
             }

@@ -73,9 +73,10 @@ impl Plugin for Telemetry {
         let slots = birth.slots(Self::NAME);
         let payloads = config.payloads.take().map(config::Payloads::check).transpose();
         let metrics = &config.metrics;
+        let on_for = config.debug.as_ref().map_or(Duration::ZERO, |debug| debug.on_for.duration());
         Ok(Self {
             series: metrics.enabled.then(|| Series::new(Self::NAME, &slots, metrics.max_series.0)),
-            switch: Switch::new(&slots),
+            switch: Switch::new(&slots, on_for),
             debugs: false,
             payloads: payloads.map_err(|error| error.within("payloads"))?,
             config,

@@ -6,23 +6,28 @@
 //!    ([`Readings`]) has `debug` and `pprof` as two segments in a row, whatever their case. A path that
 //!    cannot be read, and has both words in it once decoded, is refused too.
 
+use std::time::Duration;
+
 use shared::matching::path::{BadPath, Readings};
 use shared::store::{Change, Store};
 use shared::time::Timestamp;
 
-use crate::config::LONGEST_DEBUG;
+/// How far behind one worker's clock may be another's.
+const BEHIND: Duration = Duration::from_secs(1);
 
 /// The debug switch as this worker knows it.
 #[derive(Debug)]
 pub(crate) struct Switch {
     slot: String,
+    /// How long it stays on.
+    term: Duration,
     until: Timestamp,
 }
 
 impl Switch {
-    /// Off, kept in the slots that begin with `slots`.
-    pub(crate) fn new(slots: &str) -> Self {
-        Self { slot: format!("{slots}/debug"), until: Timestamp::default() }
+    /// Off, kept in the slots that begin with `slots`; it stays on for `term`.
+    pub(crate) fn new(slots: &str, term: Duration) -> Self {
+        Self { slot: format!("{slots}/debug"), term, until: Timestamp::default() }
     }
 
     /// Looks what was said on other workers. Where the store fails, it is off.
@@ -35,8 +40,9 @@ impl Switch {
 
     /// Whether it is on.
     pub(crate) fn is_on(&self, now: Timestamp) -> bool {
-        // One that lies further ahead than any may is of a clock that has jumped back.
-        self.until > now && self.until <= now.after(LONGEST_DEBUG)
+        // One that lies further ahead is of a clock that has jumped back; another worker's may be a
+        // little ahead.
+        self.until > now && self.until <= now.after(self.term).after(BEHIND)
     }
 
     /// Turns it on until then, or off; whether that was kept.

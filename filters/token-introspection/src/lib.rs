@@ -55,8 +55,9 @@ pub struct TokenIntrospection {
     evaluation: Evaluation,
     sources: Sources,
     claim_headers: Vec<HeaderName>,
-    good: Verified<Rc<Checked>>,
-    bad: Verified<No>,
+    // Of one type, so that there is one code for both.
+    good: Verified<Result<Rc<Checked>, No>>,
+    bad: Verified<Result<Rc<Checked>, No>>,
     /// How long either is remembered.
     lifetimes: (Duration, Duration),
     inquiries: Inquiries,
@@ -220,11 +221,8 @@ impl TokenIntrospection {
         };
         let token = well_formed(&found)?;
         let (key, now) = (self.good.fingerprint(&found), request.now());
-        if let Some(checked) = self.remembered(&key, now) {
-            return Ok(Standing::Good(checked, "cache"));
-        }
-        if let Some(no) = self.bad.find(&key, now) {
-            return Err(no);
+        if let Some(outcome) = self.remembered(&key, now) {
+            return Ok(Standing::Good(outcome?, "cache"));
         }
         if let Some(hearing) = self.inquiries.join(&key) {
             return Ok(Standing::Open(hearing));
@@ -241,14 +239,12 @@ impl TokenIntrospection {
         Ok(Standing::Open(self.inquiries.open(key, token, asker, now)))
     }
 
-    /// A token that was found good, and still lives.
-    fn remembered(&mut self, key: &Fingerprint, now: Timestamp) -> Option<Rc<Checked>> {
-        let checked = self.good.find(key, now)?;
-        if checked.ends.is_none_or(|ends| now < ends) {
-            return Some(checked);
+    /// What a token was found to be: good, as long as it lives, or not.
+    fn remembered(&mut self, key: &Fingerprint, now: Timestamp) -> Option<Result<Rc<Checked>, No>> {
+        match self.good.find(key, now) {
+            Some(outcome) if !is_over(&outcome, now) => Some(outcome),
+            _ => self.bad.find(key, now),
         }
-        self.good.forget(key);
-        None
     }
 
     /// Finds out of a token by way of the other workers, or asks.
@@ -291,9 +287,7 @@ impl TokenIntrospection {
         let outcome = self.evaluation.check(endpoint::read(body).ok()?, now).map(Rc::new);
         let (ttl, negative_ttl) = self.lifetimes;
         let lifetime = if outcome.is_ok() { ttl } else { negative_ttl };
-        let is_over =
-            outcome.as_ref().is_ok_and(|checked| checked.ends.is_some_and(|ends| ends <= now));
-        let is_fresh = at <= now && now.since(at) < lifetime && !is_over;
+        let is_fresh = at <= now && now.since(at) < lifetime && !is_over(&outcome, now);
         if !is_fresh && at < since {
             return None;
         }
@@ -309,10 +303,9 @@ impl TokenIntrospection {
         at: Timestamp,
         now: Timestamp,
     ) {
-        match outcome {
-            Ok(checked) if checked.ends.is_some_and(|ends| ends <= now) => {}
-            Ok(checked) => self.good.remember(key, Rc::clone(checked), at),
-            Err(no) => self.bad.remember(key, no.clone(), at),
+        if !is_over(outcome, now) {
+            let memory = if outcome.is_ok() { &mut self.good } else { &mut self.bad };
+            memory.remember(key, outcome.clone(), at);
         }
     }
 
@@ -401,6 +394,11 @@ enum Asked {
     Call(u32, Call),
     /// Another worker asks.
     Elsewhere,
+}
+
+/// Whether a good token has ended.
+fn is_over(outcome: &Result<Rc<Checked>, No>, now: Timestamp) -> bool {
+    outcome.as_ref().is_ok_and(|checked| checked.ends.is_some_and(|ends| ends <= now))
 }
 
 /// RFC 6749, A.12: printable ASCII, and at least one.

@@ -23,6 +23,8 @@ use crate::refusal::Fault;
 
 /// How many tokens there is room for; with the longest answer in each, 4 MiB.
 pub(crate) const SLOTS: u8 = 128;
+/// How far behind one worker's clock may be another's.
+const BEHIND: Duration = Duration::from_secs(1);
 
 /// The slots.
 pub(crate) struct Shelf {
@@ -78,7 +80,9 @@ impl Shelf {
                 Record::Claimed(until) if until > now && until <= ends => {
                     Change::Keep(if is_ours { Turn::Wait } else { Turn::Ask })
                 }
-                Record::Answered(at, body) if is_ours && stale != Some(at) => {
+                Record::Answered(at, body)
+                    if is_ours && at <= now.after(BEHIND) && stale != Some(at) =>
+                {
                     Change::Keep(Turn::Read(at, body.to_vec()))
                 }
                 Record::Failed(at, fault) if is_ours && since < at && at <= now => {
@@ -202,6 +206,14 @@ mod tests {
         assert_eq!(turn(&proxy, &token, 103), Turn::Read(at(102), b"body".to_vec()));
         let stale = shelf().turn(Store::new(&proxy), &token, at(103), Some(at(102)), at(103));
         assert_eq!(stale, Turn::Ask);
+    }
+
+    #[test]
+    fn an_answer_of_the_future_is_worthless() {
+        let (proxy, token) = (Proxy::default(), token("a"));
+        shelf().put(Store::new(&proxy), &token, Ok(b"body"), at(102));
+        assert_eq!(turn(&proxy, &token, 101), Turn::Read(at(102), b"body".to_vec()), "a little");
+        assert_eq!(turn(&proxy, &token, 100), Turn::Ask);
     }
 
     #[test]

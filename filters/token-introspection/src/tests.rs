@@ -232,6 +232,17 @@ fn a_good_token_is_remembered_for_the_ttl() {
 }
 
 #[test]
+fn a_clock_that_jumps_back_keeps_no_token_good() {
+    let mut bench = bench(json!({"cache": {"ttl": "5s"}}));
+    bench.proxy.set_now(Timestamp::from_secs(NOW + 3_600));
+    asked(&mut bench, "t", &with(active(), json!({"exp": null})));
+    bench.proxy.set_now(Timestamp::from_secs(NOW));
+    let outcome = asked(&mut bench, "t", &json!({"active": false}));
+    assert!(outcome.line().starts_with("401 "));
+    assert!(again(&mut bench, "t").starts_with("401 "));
+}
+
+#[test]
 fn a_bad_token_is_remembered_for_the_negative_ttl() {
     for body in [json!({"active": false}), with(active(), json!({"aud": "other"}))] {
         let mut bench = bench(json!({}));

@@ -74,6 +74,38 @@ fn a_form_is_not_lost_in_a_redirect() {
 }
 
 #[test]
+fn at_login_path_what_shows_a_page_begins_a_sign_in() {
+    let navigates = ("sec-fetch-mode", "navigate");
+    for (method, more) in [("GET", &[][..]), ("HEAD", &[]), ("GET", &[navigates])] {
+        let outcome = World::new().ask(method, "/oauth2/login?x", more);
+        assert_eq!(outcome.reply().unwrap().status, 303, "{method} {more:?}");
+    }
+    for (method, mode) in [
+        ("POST", "navigate"),
+        ("DELETE", "navigate"),
+        ("GET", "cors"),
+        ("GET", "no-cors"),
+        ("GET", "websocket"),
+        ("GET", ""),
+        ("POST", "no-cors"),
+    ] {
+        let mut world = World::new();
+        let outcome = world.ask(method, "/oauth2/login", &[("sec-fetch-mode", mode)]);
+        assert_eq!(outcome.reply().unwrap().status, 401, "{method} {mode}");
+        assert!(world.cookies.is_empty());
+    }
+}
+
+#[test]
+fn without_random_numbers_no_attempt_is_made() {
+    let mut world = World::new();
+    world.random = u8::MAX; // and zero at the next request
+    let outcome = world.get("/");
+    assert_eq!(outcome.line(), "503 gatehouse.oauth2-login.no_key #refused[reason=no_key]");
+    assert!(world.cookies.is_empty());
+}
+
+#[test]
 fn programs_get_401() {
     let settings =
         json!({"paths": ["/api/**"], "accept": ["application/json", "text/event-stream"]});

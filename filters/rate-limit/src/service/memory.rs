@@ -5,7 +5,7 @@
 //!    all. A key is a hash of 64 bits under a secret that the workers share.
 //! 2. A full slot gives up the entry that ends first. To forget costs a call, nothing else.
 //! 3. Nothing is held for longer than [`LONGEST`], whatever the service says; nor is what lies further
-//!    ahead than that, which is of a clock that has jumped back.
+//!    ahead than it did when it was noted, which is of a clock that has jumped back.
 //! 4. Where the store fails, nothing is known: the service is asked.
 
 use std::hash::Hasher;
@@ -47,6 +47,8 @@ pub(super) struct Known {
 struct Entry {
     key: u64,
     known: Known,
+    /// How many seconds it was to hold when it was noted, and one for other workers' clocks.
+    term: u32,
 }
 
 impl Memory {
@@ -87,6 +89,7 @@ impl Memory {
     pub(super) fn note(&self, store: Store<'_>, key: Fingerprint, known: Known, now: Timestamp) {
         let Some(slot) = self.slot(key) else { return };
         let known = Known { until: known.until.min(now.after(LONGEST)), ..known };
+        let term = u32::try_from(left(known, now).saturating_add(1)).unwrap_or(u32::MAX);
         let noted = store.update(slot, |bytes| {
             let others = |entry: &Entry| entry.key != key.0 && holds(entry, now);
             let mut entries: Vec<_> = parse(bytes).filter(others).collect();
@@ -94,7 +97,7 @@ impl Memory {
                 entries.sort_unstable_by_key(|entry| entry.known.until);
                 entries.drain(..entries.len().saturating_sub(ENTRIES - 1));
             }
-            entries.push(Entry { key: key.0, known });
+            entries.push(Entry { key: key.0, known, term });
             Change::Replace(write(&entries), ())
         });
         if let Err(failure) = noted {
@@ -146,23 +149,31 @@ impl Memory {
 }
 
 fn holds(entry: &Entry, now: Timestamp) -> bool {
-    now < entry.known.until && entry.known.until <= now.after(LONGEST)
+    now < entry.known.until && left(entry.known, now) <= entry.term.into()
+}
+
+/// In how many seconds it ends.
+fn left(known: Known, now: Timestamp) -> u64 {
+    known.until.secs().saturating_sub(now.secs())
 }
 
 fn parse(bytes: &[u8]) -> impl Iterator<Item = Entry> {
     bytes.as_chunks::<24>().0.iter().filter_map(|bytes| {
         let (key, rest) = bytes.split_first_chunk::<8>()?;
         let (until, rest) = rest.split_first_chunk::<8>()?;
-        let granted = u32::try_from(u64::from_le_bytes(*rest.first_chunk::<8>()?)).ok()?;
+        let (granted, rest) = rest.split_first_chunk::<4>()?;
+        let term = u32::from_le_bytes(*rest.first_chunk::<4>()?);
         let until = Timestamp::from_nanos(u64::from_le_bytes(*until));
-        Some(Entry { key: u64::from_le_bytes(*key), known: Known { granted, until } })
+        let known = Known { granted: u32::from_le_bytes(*granted), until };
+        Some(Entry { key: u64::from_le_bytes(*key), known, term })
     })
 }
 
 fn write(entries: &[Entry]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(entries.len().saturating_mul(24));
-    for Entry { key, known } in entries {
-        let numbers = [*key, known.until.nanos(), u64::from(known.granted)];
+    for Entry { key, known, term } in entries {
+        let rest = u64::from(*term) << 32 | u64::from(known.granted);
+        let numbers = [*key, known.until.nanos(), rest];
         numbers.iter().for_each(|number| bytes.extend_from_slice(&number.to_le_bytes()));
     }
     bytes
@@ -203,7 +214,12 @@ mod tests {
         let (store, key) = (Store::new(&proxy), key(&memory, &proxy, "a"));
         memory.note(store, key, known(0, u64::MAX / 2), NOW);
         assert_eq!(memory.recall(store, key, NOW), Some(known(0, 1000 + 86_400)));
-        assert_eq!(memory.recall(store, key, Timestamp::from_secs(999)), None);
+        assert_eq!(memory.recall(store, key, Timestamp::from_secs(997)), None);
+        memory.note(store, key, known(2, 1060), NOW);
+        assert_eq!(memory.recall(store, key, NOW), Some(known(2, 1060)));
+        assert_eq!(memory.recall(store, key, Timestamp::from_secs(997)), None);
+        assert!(!memory.take(store, key, 1, Timestamp::from_secs(997)));
+        assert!(memory.take(store, key, 1, NOW), "and is not touched");
     }
 
     #[test]
@@ -245,7 +261,7 @@ mod tests {
     #[test]
     fn nonsense_in_a_slot_is_nothing() {
         for len in 0..100 {
-            assert!(parse(&vec![0xff; len]).next().is_none());
+            assert!(!parse(&vec![0xff; len]).any(|entry| holds(&entry, NOW)));
         }
     }
 

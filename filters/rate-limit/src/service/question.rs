@@ -1,7 +1,7 @@
 //! What becomes of a request that the service is asked about.
 //!
 //! 1. What this proxy counts is checked and charged first: what is refused here is charged nowhere
-//!    else. What the service refuses is given back here.
+//!    else. What the service refuses is given back here, as far as it still counts by then.
 //! 2. A limit that is known to be over refuses before anything is charged.
 //! 3. Limits in `shadow` are asked about in the same call. If the service says that the request is
 //!    over and not by which limit, it is by those that are enforced, if there are any.
@@ -13,6 +13,7 @@ use std::time::Duration;
 use shared::effects::Effects;
 use shared::filter::{Answer, Birth, Call};
 use shared::reply::Refusal;
+use shared::time::Timestamp;
 use shared::view::Request;
 
 use super::client::{Client, Descriptor, Judgement, Over};
@@ -43,6 +44,8 @@ pub(crate) struct Question<'a> {
 pub(crate) struct Pending {
     /// What was charged here.
     charged: Vec<Held>,
+    /// When.
+    at: Timestamp,
     /// What is charged here and refuses nobody, should the request go on.
     shadow: Vec<Held>,
     /// What is asked, one for each descriptor.
@@ -117,7 +120,7 @@ impl Service {
         let hold = |asked: &Asked<'_>| Held::of(asked, Standing::default());
         let (charged, asked) = (charged.collect(), asked.iter().map(hold).collect());
         let shadow = shadow.iter().map(hold).collect();
-        Some((call, Pending { charged, shadow, asked, descriptors }))
+        Some((call, Pending { charged, at: request.now(), shadow, asked, descriptors }))
     }
 }
 
@@ -252,7 +255,7 @@ impl Pending {
 
     fn give_back(&self, here: &Here<'_, '_, '_>) {
         let charged: Vec<_> = self.charged.iter().filter_map(|held| here.asked(held)).collect();
-        here.till.give_back(&charged);
+        here.till.give_back(&charged, self.at);
     }
 }
 

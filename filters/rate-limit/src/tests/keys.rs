@@ -105,6 +105,45 @@ fn trusted_hops_are_counted_from_the_right() {
 }
 
 #[test]
+fn trusted_hops_are_counted_beyond_those_that_the_proxy_counts() {
+    let of = |hops: usize, requests: &[(&'static str, &'static str)]| {
+        let key = json!([{"client_address": {"trusted_hops": hops}}]);
+        let headers: Vec<_> =
+            requests.iter().map(|(forwarded, _)| [("x-forwarded-for", *forwarded)]).collect();
+        let sources: Vec<_> =
+            requests.iter().map(|(_, source)| [("source.address", *source)]).collect();
+        let both = headers.iter().zip(&sources);
+        let requests: Vec<_> =
+            both.map(|(headers, source)| (headers.as_slice(), source.as_slice())).collect();
+        same_as_first(key, json!({}), &requests)
+    };
+    // `use_remote_address` and `xff_num_trusted_hops: 1`: the peer is last, and the address in front
+    // of it the proxy's. Then without the peer, then with two hops of the proxy's own.
+    let same = of(
+        1,
+        &[
+            ("192.0.2.1, 198.51.100.7, 203.0.113.9, 10.0.0.1", "203.0.113.9:0"),
+            ("198.51.100.7, 203.0.113.9", "203.0.113.9:0"),
+            ("198.51.100.7, 203.0.113.9, 10.0.0.2, 10.0.0.1", "203.0.113.9:0"),
+            ("198.51.100.8, 203.0.113.9, 10.0.0.1", "203.0.113.9:0"),
+            ("203.0.113.9, 10.0.0.1", "203.0.113.9:0"),
+            ("198.51.100.7", "203.0.113.9:0"),
+        ],
+    );
+    assert_eq!(same, [true, true, true, false, false, false]);
+    // An address of the peer that the client writes is not where the counting begins.
+    let same = of(
+        1,
+        &[
+            ("198.51.100.7", "10.0.0.1:5"),
+            ("192.0.2.1, 10.0.0.1, 198.51.100.7", "10.0.0.1:5"),
+            ("192.0.2.1, 10.0.0.1, 198.51.100.7, 10.0.0.1", "10.0.0.1:5"),
+        ],
+    );
+    assert_eq!(same, [true, true, true]);
+}
+
+#[test]
 fn headers_count_as_they_are_sent() {
     let requests: [(&[_], &[(&str, &str)]); 5] = [
         (&[("x-tenant", "a")], &[]),

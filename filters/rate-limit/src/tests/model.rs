@@ -5,6 +5,7 @@ use shared::time::Timestamp;
 
 use super::models::{ALGORITHMS, Counting, Granted, Step, sequence, sum};
 use super::*;
+use crate::quota::Rate;
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let gap = prop_oneof![4 => Just(0), 4 => 0..300_u64, 1 => 0..5_000_u64, 1 => 0..40_000_u64];
@@ -77,6 +78,73 @@ proptest! {
         pass_time(&bench, 5_000 + 625 + 2_000);
         prop_assert_eq!(passing(&mut bench, 10), 4);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
+
+    /// Whatever is given back and when: what was let through for good has been within the quota.
+    #[test]
+    fn what_is_given_back_lets_no_more_through(
+        algorithm in prop::sample::select(ALGORITHMS.to_vec()),
+        steps in prop::collection::vec((0..2_000_u64, 1..=4_u32, prop::option::of(0..5_000_u64)), 1..60),
+        requests in 4..12_u32,
+        burst in 4..12_u32,
+    ) {
+        let per = 5_000_000_000;
+        let counting = Counting { algorithm, requests, per, burst };
+        let rate = rate(&counting);
+        let mut now = 1_800_000_000_000_000_000;
+        let mut state = rate.fresh(0, now);
+        let (mut open, mut kept): (Vec<(u64, u64, u32)>, Granted) = Default::default();
+        for (gap, cost, returns) in steps {
+            let then = now + gap * 1_000_000;
+            open.sort_unstable();
+            while let Some((end, at, cost)) = open.first().copied().filter(|(end, ..)| *end <= then) {
+                state = rate.give_back(state, cost, at, end);
+                open.remove(0);
+            }
+            now = then;
+            let taken = rate.take(state, cost, now);
+            state = taken.state;
+            match returns {
+                Some(after) if taken.granted => open.push((now + after * 1_000_000, now, cost)),
+                None if taken.granted => {
+                    prop_assert!(counting.may(&kept, now, cost), "{now}: {kept:?}");
+                    kept.push((now, cost));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// What is given back at once is as though it had not been.
+    #[test]
+    fn what_is_given_back_at_once_is_there_again(
+        algorithm in prop::sample::select(ALGORITHMS.to_vec()),
+        steps in steps(),
+    ) {
+        let counting = Counting { algorithm, requests: 6, per: 5_000_000_000, burst: 6 };
+        let rate = rate(&counting);
+        let mut states = [rate.fresh(0, 1_800_000_000_000_000_000); 3];
+        counting.check(&steps, |now, Step { key, cost, .. }| {
+            let state = &mut states[usize::from(*key)];
+            let other = rate.take(*state, 1, now);
+            if other.granted {
+                *state = rate.give_back(other.state, 1, now, now);
+            }
+            let taken = rate.take(*state, *cost, now);
+            *state = taken.state;
+            taken.granted
+        });
+    }
+}
+
+fn rate(counting: &Counting) -> Rate {
+    let config: Value = serde_json::from_str(&counting.config()).unwrap();
+    let limit = &config["limits"][0];
+    let algorithm = serde_json::from_value(limit["algorithm"].clone()).unwrap();
+    Rate::new(algorithm, serde_json::from_value(limit["quota"].clone()).unwrap()).unwrap()
 }
 
 /// `tests/module/rate_limit.rs` runs the same on the built module.

@@ -14,9 +14,11 @@ fn bench(on_failure: &str, global: Value) -> Bench<RateLimit> {
     let mut limits = vec![json!({"name": "here", "quota": {"requests": 2, "per": "1m"}})];
     limits.extend(global.as_array().unwrap().iter().cloned());
     let service = json!({"cluster": "limits", "domain": "test", "on_failure": on_failure});
-    Bench::configure(&json!({"limits": limits, "service": service}))
-        .map_err(|e| e.to_string())
-        .unwrap()
+    with(json!({"limits": limits, "service": service}))
+}
+
+fn with(config: Value) -> Bench<RateLimit> {
+    Bench::configure(&config).map_err(|error| error.to_string()).unwrap()
 }
 
 fn there(name: &str, more: Value) -> Value {
@@ -100,6 +102,32 @@ fn what_the_service_refuses_is_given_back_here() {
         check(&outcome, "", "<ratelimit: \"there\";r=0;t=30");
     }
     check(&told(&mut bench, &under()), "continue", "\"here\";r=1;");
+}
+
+#[test]
+fn what_is_given_back_late_is_no_quota_of_the_next_window() {
+    for algorithm in ["token-bucket", "fixed-window", "sliding-window"] {
+        let here =
+            json!({"name": "here", "algorithm": algorithm, "quota": {"requests": 2, "per": "6s"}});
+        let there = there("there", json!({"match": {"paths": ["/there"]}}));
+        let service = json!({"cluster": "limits", "domain": "test", "timeout": "10s"});
+        let mut bench = with(json!({"limits": [here, there], "service": service}));
+        let get = |bench: &mut Bench<RateLimit>, path| {
+            bench.begin(&[(":method", "GET"), (":path", path)])
+        };
+        let mut asked: Vec<_> = (0..2).map(|_| get(&mut bench, "/there")).collect();
+        bench.proxy.pass(Duration::from_secs(7));
+        let passes = |bench: &mut Bench<RateLimit>| get(bench, "/").1.reply().is_none();
+        let mut passed = (0..3).filter(|_| passes(&mut bench)).count();
+        for (run, outcome) in &mut asked {
+            let answer = Answer::Failed(CallFailure::NoHost);
+            let request = Request::new(&bench.proxy);
+            let step = bench.instance.on_answer(run, &answer, &request, &mut outcome.effects);
+            assert!(!matches!(step, Step::Continue));
+        }
+        passed += (0..3).filter(|_| passes(&mut bench)).count();
+        assert_eq!(passed, 2, "{algorithm}");
+    }
 }
 
 #[test]
