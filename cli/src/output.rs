@@ -26,6 +26,8 @@ pub(crate) enum Outcome {
 pub(crate) enum Failure {
     /// Nobody reads what it says.
     Closed,
+    /// For reasons that have been said.
+    Said,
     /// For this reason.
     Because(String),
 }
