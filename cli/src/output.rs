@@ -37,6 +37,15 @@ impl Failure {
     pub(crate) fn because(why: impl Into<String>) -> Self {
         Self::Because(why.into())
     }
+
+    /// The same, with the place before it.
+    #[must_use]
+    pub(crate) fn within(self, place: &str) -> Self {
+        match self {
+            Self::Because(why) => Self::Because(format!("{place}: {why}")),
+            other => other,
+        }
+    }
 }
 
 impl From<io::Error> for Failure {
