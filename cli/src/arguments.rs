@@ -100,7 +100,7 @@ Examples:
   kubectl get wasmplugins -A -o yaml | gatehouse check --allow-unset -
 
 Each line is FILE:LINE: PATH: LEVEL[CODE]: MESSAGE. Exit codes: 0 no error (with --strict no warning
-either), 1 some, 2 a file cannot be read or an argument is wrong.";
+either), 1 some, 2 a file cannot be read (the others are checked all the same) or an argument is wrong.";
 
 /// Prints the JSON Schema of a filter's configuration.
 ///
@@ -201,10 +201,11 @@ pub(crate) struct PolicyArguments {
     /// document's.
     #[arg(long, value_enum)]
     pub(crate) dialect: Dialect,
-    /// An operation that is open, by its operationId (or `METHOD PATH`).
+    /// An operation that is open, by its operationId or as `METHOD PATH`.
     #[arg(long, value_name = "OPERATION")]
     pub(crate) public: Vec<String>,
-    /// An operation whose last template is for any rest of the path, as in `/files/{*path}`.
+    /// An operation whose last template is for any rest of the path, as in `/files/{*path}`; named in
+    /// the same ways.
     #[arg(long, value_name = "OPERATION")]
     pub(crate) catch_all: Vec<String>,
     /// The authenticator of OAuth 2.0 and OpenID Connect schemes; default jwt-auth.
@@ -230,7 +231,8 @@ Examples:
   gatehouse policy old.json --dialect goa --public 'users#public' --catch-all 'files#read'
   gatehouse policy api.yaml --dialect openapi --oauth2 token-introspection
 
-Exit codes: 0 a policy, 1 the document is ambiguous, 2 it cannot be read.";
+Each error is FILE:LINE: MESSAGE. Exit codes: 0 a policy, 1 the document is wrong or ambiguous, 2 the
+file cannot be read or an argument is wrong.";
 
 /// Renders what people deploy from one short file.
 ///
@@ -264,7 +266,8 @@ Examples:
   gatehouse render gatehouse.yaml --for istio | kubectl apply -f -
   gatehouse render gatehouse.yaml --for envoy-gateway
 
-Exit codes: 0 rendered, 1 the file is wrong, 2 it cannot be read.";
+Each error is FILE:LINE: PATH: MESSAGE. Exit codes: 0 rendered, 1 the file is wrong, 2 it cannot be
+read or an argument is wrong.";
 
 /// Ends an Envoy without ending its requests.
 ///
@@ -319,7 +322,8 @@ Examples:
   gatehouse image dist/*.wasm --to dist/oci --version 1.2.0
   skopeo copy oci:dist/oci/jwt-auth docker://registry.example/gatehouse/jwt-auth:1.2.0
 
-Exit codes: 0 made, 2 a module cannot be read or a file not be written.";
+Exit codes: 0 made, 2 a module cannot be read or is none, a file cannot be written, or an argument is
+wrong.";
 
 /// A tag, as the distribution specification has it.
 fn parse_tag(text: &str) -> Result<String, String> {
@@ -353,7 +357,7 @@ const CAPABILITIES_EXAMPLES: &str = "\
 Examples:
   gatehouse capabilities dist/jwt-auth.wasm --indent 26
 
-Exit codes: 0 printed, 2 the module cannot be read.";
+Exit codes: 0 printed, 2 the module cannot be read or is none, or an argument is wrong.";
 
 fn parse_time(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "is not a time such as `500ms` or `30s`".to_owned())

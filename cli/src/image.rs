@@ -28,7 +28,8 @@ pub(crate) fn run(arguments: &ImageArguments) -> Result<Outcome, Failure> {
     for path in &arguments.modules {
         let module = Module::read(path)?;
         let folder = arguments.to.join(&module.name);
-        let digest = write(&module, &arguments.version, &folder)?;
+        let digest = write(&module, &arguments.version, &folder)
+            .map_err(|why| why.within(&folder.display().to_string()))?;
         output::say(format_args!("{digest}  {}", folder.display()))?;
     }
     Ok(Outcome::Well)

@@ -6,7 +6,7 @@
 //! 3. `policy` makes a policy of an OpenAPI document, `render` what people deploy of one short file.
 //! 4. `image` makes of modules what Istio and Envoy Gateway pull, `capabilities` what Envoy lets them do.
 //! 5. `schema` prints what a configuration may hold, for editors.
-//! 5. `drain` ends an Envoy without ending its requests.
+//! 6. `drain` ends an Envoy without ending its requests.
 //!
 //! It ends with 0 where all is well, 1 where it is not, 2 where it could not tell.
 
@@ -54,6 +54,7 @@ fn main() -> ExitCode {
         Ok(Outcome::Unwell) => ExitCode::from(1),
         // Who reads no further has what they wanted: `gatehouse check x.yaml | head`.
         Err(Failure::Closed) => ExitCode::SUCCESS,
+        Err(Failure::Said) => ExitCode::from(2),
         Err(Failure::Because(why)) => {
             output::complain(&why);
             ExitCode::from(2)

@@ -29,7 +29,15 @@ impl Module {
             |why: &dyn std::fmt::Display| Failure::because(format!("{}: {why}", path.display()));
         let bytes = fs::read(path).map_err(|error| because(&error))?;
         let name = path.file_stem().map(|name| name.to_string_lossy().into_owned());
-        let (abi, capabilities) = look_into(&bytes).map_err(|error| because(&error))?;
+        if !bytes.starts_with(b"\0asm") {
+            return Err(because(&"is no WebAssembly module"));
+        }
+        // More than the first line of a message is for who wrote the parser.
+        let broken = |error: wasmparser::BinaryReaderError| {
+            let why = error.message().lines().next().unwrap_or_default();
+            because(&format_args!("is a broken WebAssembly module: {why}"))
+        };
+        let (abi, capabilities) = look_into(&bytes).map_err(broken)?;
         if !abi {
             return Err(because(&"exports no proxy_abi_version: it is no module for a proxy"));
         }

@@ -26,6 +26,8 @@ pub(crate) enum Outcome {
 pub(crate) enum Failure {
     /// Nobody reads what it says.
     Closed,
+    /// For reasons that have been said.
+    Said,
     /// For this reason.
     Because(String),
 }
@@ -34,6 +36,15 @@ impl Failure {
     /// For this reason.
     pub(crate) fn because(why: impl Into<String>) -> Self {
         Self::Because(why.into())
+    }
+
+    /// The same, with the place before it.
+    #[must_use]
+    pub(crate) fn within(self, place: &str) -> Self {
+        match self {
+            Self::Because(why) => Self::Because(format!("{place}: {why}")),
+            other => other,
+        }
     }
 }
 

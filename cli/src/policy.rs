@@ -5,14 +5,15 @@ mod openapi;
 use serde_json::Value;
 
 use crate::arguments::{Dialect as Spoken, PolicyArguments};
-use crate::check::{Level, problems, read_value};
+use crate::check::{Source, errors, is_within};
 use crate::output::{self, Failure, Outcome};
 use crate::render::yaml_of;
-use openapi::{Dialect, Options, derive};
+use openapi::{Dialect, Fault, Options, derive};
 
 /// Derives the policy, checks it with the code that the module runs, and prints it.
 pub(crate) fn run(arguments: &PolicyArguments) -> Result<Outcome, Failure> {
-    let document = read_value(&arguments.file)?;
+    let Some(source) = Source::read(&arguments.file)? else { return Ok(Outcome::Unwell) };
+    let document = source.value();
     let dialect = match arguments.dialect {
         Spoken::Goa => Dialect::Goa,
         Spoken::Openapi => Dialect::OpenApi,
@@ -25,16 +26,21 @@ pub(crate) fn run(arguments: &PolicyArguments) -> Result<Outcome, Failure> {
     let derived = match derive(&document, dialect, &options) {
         Ok(derived) => derived,
         Err(ambiguous) => {
-            ambiguous.0.iter().for_each(|why| output::complain(why));
+            for Fault { place, message } in &ambiguous.0 {
+                output::complain(&source.at(place, message));
+            }
             return Ok(Outcome::Unwell);
         }
     };
     let text = print(&derived.policy, arguments.json);
-    let errors = problems(&text, Some("access-policy"));
-    let errors = errors.into_iter().filter(|(level, _)| *level == Level::Error);
-    let errors: Vec<_> = errors.map(|(_, why)| why).collect();
+    let errors = errors(&text, "access-policy");
+    for error in &errors {
+        // A method of the policy is an operation of the document.
+        let operation = derived.places.iter().find(|(method, _)| is_within(&error.path, method));
+        let place = operation.map_or("", |(_, place)| place);
+        output::complain(&source.at(place, error));
+    }
     if !errors.is_empty() {
-        errors.iter().for_each(|why| output::complain(why));
         return Ok(Outcome::Unwell);
     }
     for line in &derived.report {

@@ -15,9 +15,10 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use shared::config::Invalid;
 
 use crate::arguments::{RenderArguments, Target};
-use crate::check::{Level, problems, read_value};
+use crate::check::{Level, Source, filter_names, is_filter, problems};
 use crate::output::{self, Failure, Outcome};
 use envoy::envoy;
 use manifests::{envoy_gateway, istio};
@@ -229,49 +230,45 @@ pub(crate) struct Filter {
 
 impl File {
     /// The filters by name; what is wrong with the file.
-    pub(crate) fn filters(&self) -> Result<Vec<Filter>, String> {
+    pub(crate) fn filters(&self) -> Result<Vec<Filter>, Invalid> {
         let label = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if self.name.is_empty() || !self.name.bytes().all(label) {
-            return Err("name: is lower-case letters, digits and `-`".into());
+            return Err(Invalid::at("name", "is lower-case letters, digits and `-`"));
         }
         if self.listeners.is_empty() || self.upstreams.is_empty() {
-            return Err("`listeners` and `upstreams` are not empty".into());
+            return Err(Invalid::at("", "`listeners` and `upstreams` are not empty"));
         }
         self.check_times()?;
         let known = |name: &str| self.upstreams.iter().any(|upstream| upstream.name == name);
         for (index, route) in self.routes.iter().enumerate() {
             if !known(&route.upstream) {
-                return Err(format!(
-                    "routes[{index}].upstream: there is no upstream `{}`",
-                    route.upstream
+                return Err(Invalid::at(
+                    format!("routes[{index}].upstream"),
+                    format!("there is no upstream `{}`", route.upstream),
                 ));
             }
             if !route.prefix.starts_with('/') {
-                return Err(format!("routes[{index}].prefix: begins with `/`"));
+                return Err(Invalid::at(format!("routes[{index}].prefix"), "begins with `/`"));
             }
         }
         for (index, upstream) in self.upstreams.iter().enumerate() {
             address(&upstream.address)
-                .map_err(|why| format!("upstreams[{index}].address: {why}"))?;
+                .map_err(|why| why.within(&format!("upstreams[{index}].address")))?;
         }
         for (index, listener) in self.listeners.iter().enumerate() {
             address(&listener.address)
-                .map_err(|why| format!("listeners[{index}].address: {why}"))?;
+                .map_err(|why| why.within(&format!("listeners[{index}].address")))?;
         }
-        address(&self.admin).map_err(|why| format!("admin: {why}"))?;
-        let filter = |(index, filter): (usize, &'_ Map<String, Value>)| match filter.iter().next() {
-            Some(_) if filter.len() > 1 => {
-                Err(format!("filters[{index}]: is more than one filter"))
-            }
-            Some((name, config)) => Ok((name.as_str().to_owned(), config.clone())),
-            None => Err(format!("filters[{index}]: names no filter")),
+        address(&self.admin).map_err(|why| why.within("admin"))?;
+        let filter = |(index, filter): (usize, &Map<String, Value>)| {
+            named(filter).map_err(|error| error.within(&format!("filters[{index}]")))
         };
         let filters = self.filters.iter().enumerate().map(filter).collect::<Result<Vec<_>, _>>()?;
         Ok(self.form.plugins(filters))
     }
 
     /// Envoy takes seconds alone.
-    fn check_times(&self) -> Result<(), String> {
+    fn check_times(&self) -> Result<(), Invalid> {
         let Timeouts { request_headers, request, response, idle, drain } = &self.timeouts;
         let named = [
             ("request_headers", request_headers),
@@ -288,7 +285,8 @@ impl File {
         for (place, time) in named.into_iter().chain(of_routes) {
             let seconds = time.strip_suffix('s').unwrap_or_default();
             if seconds.is_empty() || !seconds.bytes().all(|byte| byte.is_ascii_digit()) {
-                return Err(format!("{place}: `{time}` is not a number of seconds such as `30s`"));
+                let why = format!("`{time}` is not a number of seconds such as `30s`");
+                return Err(Invalid::at(place, why));
             }
         }
         Ok(())
@@ -332,6 +330,21 @@ impl Form {
     }
 }
 
+/// The one filter of an object, and its configuration.
+fn named(filter: &Map<String, Value>) -> Result<(String, Value), Invalid> {
+    let wrong = |why| Err(Invalid::at("", why));
+    match filter.iter().next() {
+        Some(_) if filter.len() > 1 => wrong("is more than one filter"),
+        Some((name, config)) if is_filter(name) => Ok((name.clone(), config.clone())),
+        Some((name, _)) => {
+            let known: Vec<_> = filter_names().collect();
+            let why = format!("there is no such filter; known are {}", known.join(", "));
+            Err(Invalid::at(name.as_str(), why))
+        }
+        None => wrong("names no filter"),
+    }
+}
+
 /// The variables of the environment that a configuration refers to.
 fn variables(config: &Value) -> BTreeSet<String> {
     match config {
@@ -349,8 +362,8 @@ fn variables(config: &Value) -> BTreeSet<String> {
 }
 
 /// Host and port.
-fn address(text: &str) -> Result<(&str, u16), String> {
-    let wrong = || format!("`{text}` is not `host:port`");
+fn address(text: &str) -> Result<(&str, u16), Invalid> {
+    let wrong = || Invalid::at("", format!("`{text}` is not `host:port`"));
     let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let port = port.parse().map_err(|_| wrong())?;
@@ -359,23 +372,11 @@ fn address(text: &str) -> Result<(&str, u16), String> {
 
 /// Renders a file.
 pub(crate) fn run(arguments: &RenderArguments) -> Result<Outcome, Failure> {
-    let value = read_value(&arguments.file)?;
-    let file: File = match shared::config::interpret(value) {
-        Ok(file) => file,
-        Err(why) => {
-            output::complain(&why.to_string());
-            return Ok(Outcome::Unwell);
-        }
-    };
-    let rendered = match arguments.target {
-        Target::Envoy => envoy(&file),
-        Target::Istio => istio(&file),
-        Target::EnvoyGateway => envoy_gateway(&file),
-    };
-    match rendered {
+    let Some(source) = Source::read(&arguments.file)? else { return Ok(Outcome::Unwell) };
+    match render(&source, arguments.target) {
         Ok(text) => {
             let (errors, warnings): (Vec<_>, Vec<_>) =
-                problems(&text, None).into_iter().partition(|(level, _)| *level == Level::Error);
+                problems(&text).into_iter().partition(|(level, _)| *level == Level::Error);
             warnings.iter().for_each(|(_, why)| output::note(why));
             if !errors.is_empty() {
                 errors.iter().for_each(|(_, why)| output::complain(why));
@@ -384,11 +385,25 @@ pub(crate) fn run(arguments: &RenderArguments) -> Result<Outcome, Failure> {
             output::print(text.as_bytes())?;
             Ok(Outcome::Well)
         }
-        Err(why) => {
-            output::complain(&why);
+        Err(errors) => {
+            errors.iter().for_each(|error| source.complain(error));
             Ok(Outcome::Unwell)
         }
     }
+}
+
+/// What a file becomes, or what is wrong with it.
+fn render(source: &Source, target: Target) -> Result<String, Vec<Invalid>> {
+    let file: File = shared::config::interpret(source.value()).map_err(|error| vec![error])?;
+    let rendered = match target {
+        Target::Envoy => envoy(&file),
+        Target::Istio => istio(&file),
+        Target::EnvoyGateway => envoy_gateway(&file),
+    };
+    let text = rendered.map_err(|error| vec![error])?;
+    // Here a mistake still has the line on which it was made.
+    let errors = source.refused();
+    if errors.is_empty() { Ok(text) } else { Err(errors) }
 }
 
 /// A value as YAML.

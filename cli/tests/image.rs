@@ -141,3 +141,16 @@ fn capabilities_are_what_is_imported_and_the_callbacks() {
     let names: Vec<_> = allowed.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(names, ["proxy_log", "proxy_on_request_headers", "proxy_on_tick", "random_get"]);
 }
+
+#[test]
+fn an_error_says_what_it_is_of_in_one_line() {
+    let folder = folder(MODULE);
+    fs::write(folder.path().join("text.wasm"), "#!/bin/sh\n").unwrap();
+    for arguments in [&["image", "text.wasm", "--to", "oci"][..], &["capabilities", "text.wasm"]] {
+        let (said, code) = run(&folder, arguments);
+        assert_eq!((said.as_str(), code), ("error: text.wasm: is no WebAssembly module\n", 2));
+    }
+    fs::write(folder.path().join("taken"), "").unwrap();
+    let (said, code) = run(&folder, &["image", "small.wasm", "--to", "taken"]);
+    assert!(said.starts_with("error: taken/small: ") && code == 2, "{said}");
+}

@@ -80,10 +80,54 @@ fn what_is_ambiguous_is_refused_by_name_and_can_be_said() {
 }
 
 #[test]
+fn an_operation_is_named_by_its_id_or_its_place() {
+    let old = document(false);
+    let by_id = ["policy", "-", "--dialect", "goa", "--public", "users#public"];
+    let by_place = ["policy", "-", "--dialect", "goa", "--public", "GET /users/public"];
+    assert_eq!(yaml(&check(&by_place, &old, 0, "")), yaml(&check(&by_id, &old, 0, "")));
+    let nobodys = ["policy", "-", "--dialect", "goa", "--public", "PUT /users/public"];
+    check(&nobodys, &old.replace("basic__", "x"), 1, "say --public");
+    check(&nobodys, &document(true), 1, "there is no operation `PUT /users/public`");
+}
+
+#[test]
 fn what_the_filter_would_refuse_is_not_printed() {
     let odd = document(true).replace("/users/public", "/users/..");
     let refused = check(&["policy", "-", "--dialect", "goa"], &odd, 1, "is not a path pattern");
     assert!(refused.stdout.is_empty());
+}
+
+#[test]
+fn an_error_has_the_line_of_its_operation() {
+    let text = "openapi: 3.0.3
+paths:
+  /a:
+    get:
+      operationId: s#a
+      security: []
+  /b:
+    put:
+      operationId: s#b
+";
+    let arguments = ["policy", "-", "--dialect", "openapi"];
+    check(&arguments, text, 1, "error: stdin:8: s#b: says nothing of security");
+    let odd = format!("{}      security: []\n", text.replace("/b", "/.."));
+    check(&arguments, &odd, 1, "error: stdin:8: services[0].methods[1].match.paths[0]: ");
+}
+
+#[test]
+fn what_is_no_yaml_is_the_same_exit_code_everywhere() {
+    for arguments in [
+        &["check", "-"][..],
+        &["policy", "-", "--dialect", "openapi"],
+        &["render", "-", "--for", "envoy"],
+    ] {
+        let output = run(arguments, "a: 1\nb: [1\nc: }\n");
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let said = [output.stdout, output.stderr].concat();
+        assert!(String::from_utf8_lossy(&said).contains("stdin:3: "), "{arguments:?}");
+    }
+    check(&["render", "/nowhere", "--for", "istio"], "", 2, "/nowhere: No such file");
 }
 
 #[test]
@@ -125,13 +169,31 @@ fn what_is_rendered_passes_check() {
 fn a_file_that_is_wrong_renders_nothing() {
     let unknown = FILE.replace("listeners:", "listener:");
     for (text, said) in [
-        (unknown.as_str(), "listener: unknown field"),
-        (&FILE.replace("name: dave", "name: dave, nam: x"), "unknown field `nam`"),
-        (&FILE.replace("127.0.0.1:8080", "127.0.0.1"), "upstreams[0].address"),
-        (&FILE.replace("name: shop", "name: [a]"), "name: invalid type"),
+        (unknown.as_str(), "stdin:4: listener: unknown field"),
+        (
+            &FILE.replace("name: dave", "name: dave, nam: x"),
+            "stdin:10: filters[0].basic-auth.users[0].nam: unknown field `nam`",
+        ),
+        (&FILE.replace("127.0.0.1:8080", "127.0.0.1"), "stdin:7: upstreams[0].address: "),
+        (&FILE.replace("name: shop", "name: [a]"), "stdin:2: name: invalid type"),
+        ("[1]", "stdin:1: invalid type: a list, expected an object"),
     ] {
         let output = check(&["render", "-", "--for", "envoy"], text, 1, said);
         assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_filter_that_there_is_not_is_refused_by_name() {
+    let misspelt = FILE.replace("basic-auth", "basic-aut");
+    let said = "stdin:9: filters[0].basic-aut: there is no such filter; known are api-key-auth, basic-auth, ";
+    for form in ["modules", "bundle", "chain"] {
+        for target in ["envoy", "istio", "envoy-gateway"] {
+            let text = format!("{misspelt}as: {form}\n");
+            let output = check(&["render", "-", "--for", target], &text, 1, said);
+            assert!(output.stdout.is_empty());
+            check(&["render", "-", "--for", target], &text.replace("aut:", "auth:"), 0, "");
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 use shared::config::Invalid;
 
 use super::Options;
+use super::cut::{Cut, is_within};
 use super::document::{At, Kind, join};
 use super::known::Overrides;
 use super::lints::Code;
@@ -17,7 +18,6 @@ use super::variables::{Missing, STAND_INS, missing, stand_in};
 /// the metadata that is laid over it.
 pub(super) fn check(site: &Site<'_>, options: &Options, report: &mut Report) -> Option<Overrides> {
     report.filters = report.filters.saturating_add(1);
-    let read = site.known.check;
     if let Config::Broken(at, error) = &site.config {
         Code::Config.report_at((error.line, &at.path), &error.message, report);
         return None;
@@ -27,43 +27,98 @@ pub(super) fn check(site: &Site<'_>, options: &Options, report: &mut Report) -> 
     let missing = tree.as_ref().map(|(config, _)| missing(config, &set)).unwrap_or_default();
     unset(&missing, site, options, report);
 
+    let mut kinds = HashMap::new();
+    let mut cut = Cut::default();
+    loop {
+        let (text, paths) = text(site, &cut);
+        let error = match settle(site, &text, &paths, &missing, &mut set, &mut kinds) {
+            // What is not whole says nothing of what is laid over it.
+            Ok(overrides) => return Some(overrides).filter(|_| cut.is_empty()),
+            Err(error) => error,
+        };
+        let Wrong { error, is_changed } = error;
+        let (line, path) = place(site, &error);
+        // What is wrong with all stand-ins alike is wrong with what is around them.
+        let by = |one: &&Missing| {
+            !is_of_any_value(&error)
+                && !cut.holds(&one.path)
+                && (one.path == error.path || (is_changed && depends(&error, one)))
+        };
+        let left_out = if let Some(one) = missing.iter().find(by) {
+            let message = format!("cannot be checked while {} is not set", one.name);
+            Code::StandIn.report_at((line, &path), message, report);
+            one.path.clone()
+        } else if cut.touches(&error.path) && !is_of_any_value(&error) {
+            // It misses what was left out.
+            error.path.clone()
+        } else {
+            // Of what is left, something may refer to what is not.
+            if cut.is_small(&missing) || is_of_any_value(&error) {
+                let message = message(&error, tree.as_ref().map(|(config, _)| config));
+                Code::Config.report_at((line, &path), message, report);
+            }
+            return None;
+        };
+        if !cut.add(&left_out) {
+            return None;
+        }
+    }
+}
+
+/// Why the filter does not take a configuration, whichever stand-ins it has.
+struct Wrong {
+    error: Invalid,
+    /// Whether it is not the same with all of them.
+    is_changed: bool,
+}
+
+/// Reads a configuration with one kind of stand-in after the other for what the filter does not take.
+fn settle<'m>(
+    site: &Site<'_>,
+    text: &[u8],
+    paths: &HashMap<String, String>,
+    missing: &'m [Missing],
+    set: &mut HashMap<String, String>,
+    kinds: &mut HashMap<&'m str, usize>,
+) -> Result<Overrides, Wrong> {
+    let mut first: Option<Invalid> = None;
+    loop {
+        for Missing { name, .. } in missing {
+            let kind = kinds.entry(name.as_str()).or_default();
+            set.insert(name.clone(), stand_in(name, *kind));
+        }
+        let environment = set.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        let Invalid { path, message } = match (site.known.check)(text, &environment, &site.name) {
+            Ok(overrides) => return Ok(overrides),
+            Err(error) => error,
+        };
+        let error = Invalid { path: paths.get(&path).cloned().unwrap_or(path), message };
+        let is_changed = *first.get_or_insert_with(|| error.clone()) != error;
+        if is_of_any_value(&error) || !next(&error, missing, kinds) {
+            return Err(Wrong { error, is_changed });
+        }
+    }
+}
+
+/// What the module gets, and which paths in it are which in the file, where they are others.
+fn text(site: &Site<'_>, cut: &Cut) -> (Vec<u8>, HashMap<String, String>) {
+    if let Some((config, _)) = site.config.tree().filter(|_| !cut.is_empty()) {
+        let (value, paths) = cut.apply(config.node);
+        return (value.to_string().into_bytes(), paths);
+    }
     let text = match &site.config {
         Config::Text(at, _) => at.text().unwrap_or_default().as_bytes().to_vec(),
         Config::Tree(at) => at.node.value().to_string().into_bytes(),
         Config::Part(_, node) => node.value().to_string().into_bytes(),
         Config::None | Config::Broken(..) => Vec::new(),
     };
-    let (mut kinds, mut first) = (HashMap::new(), None);
-    let error = loop {
-        for Missing { name, .. } in &missing {
-            let kind = kinds.entry(name.as_str()).or_default();
-            set.insert(name.clone(), stand_in(name, *kind));
-        }
-        let environment = set.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        let error = match read(&text, &environment, &site.name) {
-            Ok(overrides) => return Some(overrides),
-            Err(error) => error,
-        };
-        first.get_or_insert_with(|| error.clone());
-        if !next(&error, &missing, &mut kinds) {
-            break error;
-        }
-    };
-    let (line, path) = place(site, &error);
-    // What is wrong with all stand-ins alike is wrong with what is around them.
-    let is_changed = first.as_ref() != Some(&error);
-    let by = |one: &&Missing| one.path == error.path || (is_changed && depends(&error, one));
-    match missing.iter().find(by) {
-        Some(one) => {
-            let message = format!("cannot be checked while {} is not set", one.name);
-            Code::StandIn.report_at((line, &path), message, report);
-        }
-        None => {
-            let message = message(&error, tree.as_ref().map(|(config, _)| config));
-            Code::Config.report_at((line, &path), message, report);
-        }
-    }
-    None
+    (text, HashMap::new())
+}
+
+/// Whether it is wrong whatever the value of a variable is: that is a text, in a field that there is.
+fn is_of_any_value(error: &Invalid) -> bool {
+    let is = |start| error.message.starts_with(start);
+    is("unknown field") || is("invalid type") || is("is set once")
 }
 
 /// Reads what metadata says for the filter as the module would, wherever it stands.
@@ -104,9 +159,7 @@ fn next<'m>(error: &Invalid, missing: &'m [Missing], kinds: &mut HashMap<&'m str
 
 /// Whether what is wrong may be the stand-in.
 fn depends(error: &Invalid, missing: &Missing) -> bool {
-    let rest = missing.path.strip_prefix(&error.path);
-    let is_within = |rest: &str| rest.is_empty() || rest.starts_with(['.', '[']);
-    rest.is_some_and(|rest| error.path.is_empty() || is_within(rest))
+    is_within(&missing.path, &error.path)
 }
 
 /// The variables whose values are known.

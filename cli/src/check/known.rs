@@ -119,7 +119,7 @@ pub(crate) fn schema_of(name: &str) -> Option<Value> {
 }
 
 /// The names of the filters.
-pub(super) fn filters() -> impl Iterator<Item = &'static str> {
+pub(crate) fn filters() -> impl Iterator<Item = &'static str> {
     KNOWN.iter().map(|known| known.name)
 }
 

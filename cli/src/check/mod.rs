@@ -6,10 +6,11 @@
 //!    that the document, and with `--env` this program's environment, gives it.
 //! 3. What is legal and likely not meant is reported too: [`lints`].
 //! 4. A finding has a file, a line, a path, a level and a code. An error is exit code 1, with
-//!    `--strict` so is a warning; a file that cannot be read is 2.
+//!    `--strict` so is a warning; a file that cannot be read is 2, and hinders no other.
 
 mod bundle;
 mod config;
+mod cut;
 mod document;
 mod envoy;
 mod known;
@@ -17,14 +18,11 @@ mod kubernetes;
 mod lints;
 mod report;
 mod site;
+mod source;
 mod variables;
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
-
 use clap::builder::PossibleValuesParser;
-use serde_json::Value;
+use shared::config::Invalid;
 
 use crate::arguments::CheckArguments;
 use crate::output::{Failure, Outcome};
@@ -36,9 +34,6 @@ pub(crate) use report::Level;
 use report::Report;
 use site::{Config, Site, Variables};
 
-/// The largest file that is read, in bytes.
-const LARGEST: u64 = 32 << 20;
-
 /// What the findings depend on, apart from the files.
 #[derive(Debug)]
 struct Options {
@@ -47,7 +42,15 @@ struct Options {
     allow_unset: bool,
 }
 
+pub(crate) use cut::is_within;
+pub(crate) use known::filters as filter_names;
 pub(crate) use known::schema_of as schema;
+pub(crate) use source::Source;
+
+/// Whether there is a filter of this name.
+pub(crate) fn is_filter(name: &str) -> bool {
+    known::find(name).is_some()
+}
 
 /// The filters whose configurations have a schema.
 pub(crate) fn filters() -> PossibleValuesParser {
@@ -67,56 +70,44 @@ pub(crate) fn run(arguments: &CheckArguments) -> Result<Outcome, Failure> {
         allow_unset: arguments.allow_unset,
     };
     let mut report = Report::default();
-    let texts: Vec<(String, String)> =
-        arguments.files.iter().map(|file| read(file)).collect::<Result<_, _>>()?;
-    for (name, text) in &texts {
-        report.file.clone_from(name);
-        match document::read(text, name.ends_with(".json")) {
+    let mut is_whole = true;
+    for file in &arguments.files {
+        report.file = source::name(file);
+        let text = match source::text(file) {
+            Ok(text) => text,
+            Err(why) => {
+                Code::Unreadable.report_at((1, ""), why, &mut report);
+                is_whole = false;
+                continue;
+            }
+        };
+        match document::read(&text, report.file.ends_with(".json")) {
             Ok(documents) => check_file(&documents, &options, &mut report),
             Err(error) => Code::Syntax.report_at((error.line, ""), error.message, &mut report),
         }
     }
-    report.tell(texts.len(), arguments.strict, arguments.json)
-}
-
-/// The one document of a file.
-pub(crate) fn read_value(file: &Path) -> Result<Value, Failure> {
-    let (name, text) = read(file)?;
-    let because = |line: usize, why: &str| Failure::because(format!("{name}:{line}: {why}"));
-    let documents = document::read(&text, name.ends_with(".json"))
-        .map_err(|error| because(error.line, &error.message))?;
-    match documents.as_slice() {
-        [document] => Ok(document.root.value()),
-        _ => Err(because(1, "is not one document")),
-    }
+    let told = report.tell(arguments.files.len(), arguments.strict, arguments.json)?;
+    if is_whole { Ok(told) } else { Err(Failure::Said) }
 }
 
 /// What is wrong with a text that this program has made: of errors and of warnings, by level.
-pub(crate) fn problems(text: &str, filter: Option<&str>) -> Vec<(Level, String)> {
+pub(crate) fn problems(text: &str) -> Vec<(Level, String)> {
+    report_of(text, None).problems()
+}
+
+/// What a filter refuses of a configuration that this program has made.
+pub(crate) fn errors(text: &str, filter: &str) -> Vec<Invalid> {
+    report_of(text, Some(filter)).errors()
+}
+
+fn report_of(text: &str, filter: Option<&str>) -> Report {
     let options = Options { filter: filter.map(str::to_owned), env: false, allow_unset: true };
     let mut report = Report::default();
     match document::read(text, false) {
         Ok(documents) => check_file(&documents, &options, &mut report),
         Err(error) => Code::Syntax.report_at((error.line, ""), error.message, &mut report),
     }
-    report.problems()
-}
-
-/// A file's name and text.
-fn read(file: &Path) -> Result<(String, String), Failure> {
-    let is_stdin = file == Path::new("-");
-    let name = if is_stdin { "stdin".to_owned() } else { file.display().to_string() };
-    let because = |error: io::Error| Failure::because(format!("{name}: {error}"));
-    let mut bytes = Vec::new();
-    let source: Box<dyn Read> =
-        if is_stdin { Box::new(io::stdin()) } else { Box::new(File::open(file).map_err(because)?) };
-    source.take(LARGEST.saturating_add(1)).read_to_end(&mut bytes).map_err(because)?;
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > LARGEST {
-        return Err(Failure::because(format!("{name}: larger than {} MiB", LARGEST >> 20)));
-    }
-    let text = String::from_utf8(bytes)
-        .map_err(|_| Failure::because(format!("{name}: is not text in UTF-8")))?;
-    Ok((name, text))
+    report
 }
 
 fn check_file(documents: &[Document], options: &Options, report: &mut Report) {

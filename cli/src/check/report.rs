@@ -4,6 +4,7 @@ use std::fmt;
 
 use anstyle::Style;
 use serde::Serialize;
+use shared::config::Invalid;
 
 use crate::output::{self, Failure, GREEN, Outcome, RED, YELLOW};
 
@@ -82,6 +83,14 @@ impl Report {
             (level, format!("{path}: [{code}] {message}"))
         };
         worse.map(line).collect()
+    }
+
+    /// The errors, each once.
+    pub(crate) fn errors(mut self) -> Vec<Invalid> {
+        self.findings.sort();
+        self.findings.dedup();
+        let errors = self.findings.into_iter().filter(|finding| finding.level == Level::Error);
+        errors.map(|finding| Invalid::at(finding.path, finding.message)).collect()
     }
 
     /// Tells all of it. With `is_strict` warnings are errors to the exit code.

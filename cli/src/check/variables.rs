@@ -61,7 +61,7 @@ pub(super) fn within(outer: &At<'_>, inner: &At<'_>) -> String {
 }
 
 /// How many kinds of stand-in there are.
-pub(super) const STAND_INS: usize = 6;
+pub(super) const STAND_INS: usize = 9;
 
 /// A text that may stand in for a variable whose value is not known: of one kind or another, for what
 /// is wanted is for the filter to say. No two variables have the same.
@@ -74,6 +74,9 @@ pub(super) fn stand_in(name: &str, kind: usize) -> String {
         2 => HASH.to_owned(),
         3 => format!("https://{}.example/{name}", name.to_ascii_lowercase().replace('_', "-")),
         4 => "1m".to_owned(),
+        5 => "2100-01-01T00:00:00Z".to_owned(),
+        6 => "64KiB".to_owned(),
+        7 => "1".to_owned(),
         _ => format!("{name}:{HASH}"),
     }
 }

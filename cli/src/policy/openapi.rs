@@ -11,10 +11,14 @@
 //!    operation. What may surprise is reported.
 //! 5. Secrets have no place in a policy: a scheme is bound to an authenticator by its kind.
 
-use std::collections::BTreeSet;
+mod parts;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::{Map, Value, json};
+
+use parts::{base_path, described, has_all_scopes, header, names, parameter, shape};
 
 /// How the document means what it does not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +32,7 @@ pub(crate) enum Dialect {
 /// What the document does not say.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
-    /// Operations that are open.
+    /// Operations that are open, by their ids or as `METHOD PATH`.
     pub(crate) public: BTreeSet<String>,
     /// Operations whose last template is for any rest of the path.
     pub(crate) catch_all: BTreeSet<String>,
@@ -43,15 +47,27 @@ pub(crate) struct Derived {
     pub(crate) policy: Value,
     /// What may surprise.
     pub(crate) report: Vec<String>,
+    /// Of which operation of the document each method is, by their paths.
+    pub(crate) places: BTreeMap<String, String>,
 }
 
 /// What no policy can be made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Ambiguous(pub(crate) Vec<String>);
+pub(crate) struct Ambiguous(pub(crate) Vec<Fault>);
+
+/// What is wrong with a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// The path of it in the document.
+    pub(crate) place: String,
+    /// What is wrong, with the operation's name.
+    pub(crate) message: String,
+}
 
 impl fmt::Display for Ambiguous {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
+        let messages: Vec<_> = self.0.iter().map(|fault| fault.message.as_str()).collect();
+        f.write_str(&messages.join("\n"))
     }
 }
 
@@ -84,8 +100,11 @@ struct Reader<'a> {
     sources: BTreeSet<String>,
     named: BTreeSet<String>,
     offered: Vec<(String, String, String)>,
+    /// The headers that authenticators read, in lower case, and who takes all of one.
+    headers: BTreeSet<(String, &'a str, bool)>,
     report: Vec<String>,
-    faults: Vec<String>,
+    faults: Vec<Fault>,
+    places: BTreeMap<String, String>,
 }
 
 impl<'a> Reader<'a> {
@@ -100,32 +119,37 @@ impl<'a> Reader<'a> {
             sources: BTreeSet::new(),
             named: BTreeSet::new(),
             offered: Vec::new(),
+            headers: BTreeSet::new(),
             report: Vec::new(),
             faults: Vec::new(),
+            places: BTreeMap::new(),
         }
     }
 
     fn read(&mut self) {
         let version = self.document.get("openapi").and_then(Value::as_str).unwrap_or_default();
         if !version.starts_with("3.") {
-            self.faults.push("is no OpenAPI 3 document: `openapi` is not 3.x".into());
+            self.fault("openapi", "is no OpenAPI 3 document: `openapi` is not 3.x");
             return;
         }
         match base_path(self.document) {
             Ok(base) => self.base = base,
-            Err(why) => self.faults.push(why),
+            Err(why) => self.fault("servers", why),
         }
         let Some(Value::Object(paths)) = self.document.get("paths") else {
-            self.faults.push("has no `paths`".into());
+            self.fault("", "has no `paths`");
             return;
         };
         for (path, item) in paths {
             if item.get("$ref").is_some() {
-                self.faults.push(format!("{path}: is a reference to elsewhere"));
+                self.fault(
+                    &format!("paths.{path}"),
+                    format!("{path}: is a reference to elsewhere"),
+                );
                 continue;
             }
             if item.get("servers").is_some() {
-                self.faults.push(format!("{path}: has `servers` of its own"));
+                self.fault(&format!("paths.{path}"), format!("{path}: has `servers` of its own"));
                 continue;
             }
             for method in METHODS {
@@ -134,7 +158,8 @@ impl<'a> Reader<'a> {
                 }
             }
             if item.get("additionalOperations").is_some() {
-                self.faults.push(format!("{path}: has `additionalOperations`, which are not read"));
+                let why = format!("{path}: has `additionalOperations`, which are not read");
+                self.fault(&format!("paths.{path}"), why);
             }
         }
         if self.document.get("webhooks").is_some() {
@@ -142,48 +167,62 @@ impl<'a> Reader<'a> {
         }
     }
 
+    fn fault(&mut self, place: &str, message: impl Into<String>) {
+        self.faults.push(Fault { place: place.to_owned(), message: message.into() });
+    }
+
+    /// Whether an operation is one of those that are named.
+    fn is_named(&mut self, of: &BTreeSet<String>, names: [&str; 2]) -> bool {
+        let found = names.into_iter().filter(|name| of.contains(*name));
+        let found: Vec<_> = found.map(str::to_owned).collect();
+        let is_one = !found.is_empty();
+        self.named.extend(found);
+        is_one
+    }
+
     fn operation(&mut self, path: &str, method: &str, operation: &Value) {
+        let written = format!("paths.{path}.{method}");
         let method = method.to_uppercase();
         let place = format!("{method} {path}");
         let id = operation.get("operationId").and_then(Value::as_str);
         let (service, name) = names(id, operation, &place);
         let id = id.map_or_else(|| place.clone(), str::to_owned);
         if operation.get("servers").is_some() {
-            self.faults.push(format!("{id}: has `servers` of its own"));
-            return;
+            return self.fault(&written, format!("{id}: has `servers` of its own"));
         }
         let name = self.unique(&service, &name, &id);
-        let pattern = match self.pattern(path, &id) {
+        let (options, names) = (self.options, [id.as_str(), place.as_str()]);
+        let is_rest = self.is_named(&options.catch_all, names);
+        let is_public = self.is_named(&options.public, names);
+        let pattern = match self.pattern(path, &id, is_rest) {
             Ok(pattern) => pattern,
-            Err(why) => {
-                self.faults.push(format!("{id}: {why}"));
-                return;
-            }
+            Err(why) => return self.fault(&written, format!("{id}: {why}")),
         };
         let shape = shape(&pattern);
         if let Some((_, _, other)) =
             self.offered.iter().find(|(known, by, _)| *known == shape && *by == method)
         {
-            self.faults.push(format!("{id}: is offered where `{other}` is: {method} {pattern}"));
-            return;
+            let why = format!("{id}: is offered where `{other}` is: {method} {pattern}");
+            return self.fault(&written, why);
         }
         self.offered.push((shape, method.clone(), id.clone()));
-        let security = match self.security(operation, &id) {
+        let security = match self.security(operation, &id, is_public) {
             Ok(security) => security,
-            Err(why) => {
-                self.faults.push(format!("{id}: {why}"));
-                return;
-            }
+            Err(why) => return self.fault(&written, format!("{id}: {why}")),
         };
         let entry = json!({
             "name": name,
             "match": {"methods": [method], "paths": [pattern]},
             "security": security,
         });
-        match self.services.iter_mut().find(|(known, _)| *known == service) {
-            Some((_, methods)) => methods.push(entry),
-            None => self.services.push((service, vec![entry])),
-        }
+        let index = self.services.iter().position(|(known, _)| *known == service);
+        let index = index.unwrap_or_else(|| {
+            self.services.push((service, Vec::new()));
+            self.services.len().saturating_sub(1)
+        });
+        let Some((_, methods)) = self.services.get_mut(index) else { return };
+        self.places.insert(format!("services[{index}].methods[{}]", methods.len()), written);
+        methods.push(entry);
     }
 
     /// A name that no other method of the service has: Goa numbers the routes of one method.
@@ -202,7 +241,7 @@ impl<'a> Reader<'a> {
         numbered
     }
 
-    fn pattern(&mut self, path: &str, id: &str) -> Result<String, String> {
+    fn pattern(&mut self, path: &str, id: &str, is_rest: bool) -> Result<String, String> {
         let rest =
             path.strip_prefix('/').ok_or_else(|| format!("its path `{path}` has no `/` first"))?;
         if rest.contains(['?', '#']) {
@@ -218,7 +257,7 @@ impl<'a> Reader<'a> {
                 Some(inner) if inner.contains(['{', '}', '*']) || inner.is_empty() => {
                     return Err(format!("its path `{path}` has a template that is none"));
                 }
-                Some(_) if index == last && self.options.catch_all.contains(id) => "**".to_owned(),
+                Some(_) if index == last && is_rest => "**".to_owned(),
                 Some(inner) => parameter(inner),
                 None if part.contains(['{', '}', '*']) => {
                     return Err(format!(
@@ -229,8 +268,7 @@ impl<'a> Reader<'a> {
             };
             segments.push(segment);
         }
-        if self.options.catch_all.contains(id) {
-            self.named.insert(id.to_owned());
+        if is_rest {
             if segments.last().is_none_or(|last| last != "**") {
                 return Err(format!("its path `{path}` does not end in a template to be a rest"));
             }
@@ -245,11 +283,7 @@ impl<'a> Reader<'a> {
         Ok(format!("{}/{}", self.base, segments.join("/")))
     }
 
-    fn security(&mut self, operation: &Value, id: &str) -> Result<Value, String> {
-        let is_public = self.options.public.contains(id);
-        if is_public {
-            self.named.insert(id.to_owned());
-        }
+    fn security(&mut self, operation: &Value, id: &str, is_public: bool) -> Result<Value, String> {
         let top = self.document.get("security");
         let written = match (operation.get("security"), self.dialect) {
             (Some(security), _) => security,
@@ -321,18 +355,7 @@ impl<'a> Reader<'a> {
 
     /// The name that a scheme has in the policy.
     fn scheme(&mut self, key: &str, scopes: &[&str], id: &str) -> Result<String, String> {
-        let schemes = self.document.pointer("/components/securitySchemes");
-        let Some(mut scheme) = schemes.and_then(|schemes| schemes.get(key)) else {
-            return Err(format!(
-                "requires `{key}`, which `components.securitySchemes` does not have; if it is a file \
-                 of Goa's, or open, say --public '{id}'"
-            ));
-        };
-        if let Some(Value::String(reference)) = scheme.get("$ref") {
-            let target = reference.strip_prefix("#/components/securitySchemes/");
-            let target = target.and_then(|name| schemes?.get(name));
-            scheme = target.ok_or_else(|| format!("`{key}` refers to `{reference}`"))?;
-        }
+        let scheme = described(self.document, key, id)?;
         let kind = scheme.get("type").and_then(Value::as_str).unwrap_or_default();
         let http = scheme.get("scheme").and_then(Value::as_str).unwrap_or_default();
         let (authenticator, name, source) = match (kind, http.to_ascii_lowercase().as_str()) {
@@ -367,9 +390,14 @@ impl<'a> Reader<'a> {
                 "{id}: requires every scope that `{key}` has, as old versions of Goa wrote for any"
             ));
         }
-        if let Some(source) = source {
-            self.sources.insert(format!("{authenticator} has to look at {source} (`{key}`)"));
-        }
+        self.sources.extend(
+            source
+                .as_ref()
+                .map(|source| format!("{authenticator} has to look at {source} (`{key}`)")),
+        );
+        self.headers.extend(
+            header(source.as_deref()).map(|(name, is_whole)| (name, authenticator, is_whole)),
+        );
         let entry = json!({"authenticator": authenticator});
         match self.schemes.get(&name) {
             Some(known) if *known != entry => {
@@ -427,16 +455,30 @@ impl<'a> Reader<'a> {
     fn conclude(mut self) -> Result<Derived, Ambiguous> {
         for id in self.options.public.iter().chain(&self.options.catch_all) {
             if !self.named.contains(id) && self.faults.is_empty() {
-                self.faults.push(format!("there is no operation `{id}`"));
+                self.faults.push(Fault {
+                    place: String::new(),
+                    message: format!("there is no operation `{id}`"),
+                });
             }
         }
         if self.faults.is_empty() && self.services.is_empty() {
-            self.faults.push("offers nothing".into());
+            self.fault("paths", "offers nothing");
         }
         if !self.faults.is_empty() {
             return Err(Ambiguous(self.faults));
         }
         self.report.extend(self.sources.iter().cloned());
+        for (header, taker, _) in self.headers.iter().filter(|(_, _, is_whole)| *is_whole) {
+            let others = self.headers.iter().filter(|(name, by, _)| name == header && by != taker);
+            let others: Vec<_> = others.map(|(_, by, _)| format!("`{by}`")).collect();
+            if !others.is_empty() {
+                self.report.push(format!(
+                    "`{taker}` takes all of the header {header}, which {} reads: put it behind the \
+                     authenticators that read the same header, or give the key a prefix",
+                    others.join(", ")
+                ));
+            }
+        }
         if self.dialect == Dialect::Goa {
             self.report.push(
                 "not in any document of Goa's, and so not offered: operations with \
@@ -450,67 +492,8 @@ impl<'a> Reader<'a> {
             .map(|(name, methods)| json!({"name": name, "methods": methods}))
             .collect();
         let policy = json!({"schemes": self.schemes, "services": services});
-        Ok(Derived { policy, report: self.report })
+        Ok(Derived { policy, report: self.report, places: self.places })
     }
-}
-
-/// Service and method: `service#method`, with Goa's number of a further route left off; else the
-/// first tag and the id.
-fn names(id: Option<&str>, operation: &Value, place: &str) -> (String, String) {
-    if let Some((service, method)) = id.and_then(|id| id.split_once('#'))
-        && !service.is_empty()
-        && !method.is_empty()
-    {
-        let method = match method.rsplit_once('#') {
-            Some((method, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => method,
-            _ => method,
-        };
-        return (service.to_owned(), method.to_owned());
-    }
-    let tag = operation.pointer("/tags/0").and_then(Value::as_str).unwrap_or("api");
-    (tag.to_owned(), id.unwrap_or(place).to_owned())
-}
-
-/// `{name}`, or `*` where the name has characters that a template's has not.
-fn parameter(name: &str) -> String {
-    let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if is_plain { format!("{{{name}}}") } else { "*".to_owned() }
-}
-
-/// A pattern without the names of its templates.
-fn shape(pattern: &str) -> String {
-    let segments = pattern.split('/').map(|part| if part.starts_with('{') { "*" } else { part });
-    segments.collect::<Vec<_>>().join("/")
-}
-
-/// The path that all servers have before the document's paths.
-fn base_path(document: &Value) -> Result<String, String> {
-    let Some(Value::Array(servers)) = document.get("servers") else { return Ok(String::new()) };
-    let mut bases = BTreeSet::new();
-    for server in servers {
-        let url = server.get("url").and_then(Value::as_str).unwrap_or_default();
-        let path = match url.split_once("://") {
-            Some((_, rest)) => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default(),
-            None => url,
-        };
-        if path.contains(['{', '?', '#']) {
-            return Err(format!("servers: `{url}` has a variable in its path"));
-        }
-        bases.insert(path.trim_end_matches('/').to_owned());
-    }
-    if bases.len() > 1 {
-        return Err("servers: they have different paths".into());
-    }
-    Ok(bases.pop_first().unwrap_or_default())
-}
-
-fn has_all_scopes(scheme: &Value, scopes: &[&str]) -> bool {
-    let flows = scheme.get("flows").and_then(Value::as_object).into_iter().flatten();
-    let declared: BTreeSet<&str> = flows
-        .filter_map(|(_, flow)| flow.get("scopes")?.as_object())
-        .flat_map(|scopes| scopes.keys().map(String::as_str))
-        .collect();
-    declared.len() > 1 && declared.iter().all(|scope| scopes.contains(scope))
 }
 
 #[cfg(test)]

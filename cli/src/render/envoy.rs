@@ -1,5 +1,7 @@
 //! A complete Envoy bootstrap.
 
+use shared::config::Invalid;
+
 use super::yaml::{Lines, text};
 use super::{File, Filter, Listener, Upstream, address, variables};
 
@@ -21,7 +23,7 @@ stats_config:
 "#;
 
 /// The bootstrap of a file.
-pub(crate) fn envoy(file: &File) -> Result<String, String> {
+pub(crate) fn envoy(file: &File) -> Result<String, Invalid> {
     let filters = file.filters()?;
     let mut lines = Lines::default();
     head(&mut lines, file)?;
@@ -36,7 +38,7 @@ pub(crate) fn envoy(file: &File) -> Result<String, String> {
     Ok(lines.finish())
 }
 
-fn head(lines: &mut Lines, file: &File) -> Result<(), String> {
+fn head(lines: &mut Lines, file: &File) -> Result<(), Invalid> {
     let (host, port) = address(&file.admin)?;
     lines.add(
         0,
@@ -76,7 +78,7 @@ fn listener(
     file: &File,
     listener: &Listener,
     filters: &[Filter],
-) -> Result<(), String> {
+) -> Result<(), Invalid> {
     let (host, port) = address(&listener.address)?;
     let name = text(&listener.name);
     lines.add(
@@ -258,7 +260,7 @@ fn routes(lines: &mut Lines, file: &File, listener: &Listener) {
     }
 }
 
-fn cluster(lines: &mut Lines, upstream: &Upstream) -> Result<(), String> {
+fn cluster(lines: &mut Lines, upstream: &Upstream) -> Result<(), Invalid> {
     let (host, port) = address(&upstream.address)?;
     let is_address = host.parse::<std::net::IpAddr>().is_ok();
     let kind = if is_address { "STATIC" } else { "STRICT_DNS" };

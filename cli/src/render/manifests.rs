@@ -1,6 +1,7 @@
 //! Manifests for Istio and Envoy Gateway: the filters alone, for there the gateway has the rest.
 
 use serde_json::{Value, json};
+use shared::config::Invalid;
 
 use super::yaml::{Lines, text};
 use super::{File, Filter, variables};
@@ -15,17 +16,20 @@ fn phase(filters: &[Filter], index: usize) -> (&'static str, usize) {
     (phase, filters.len().saturating_sub(index).saturating_mul(10))
 }
 
-fn image(file: &File, name: &str) -> Result<String, String> {
+fn image(file: &File, name: &str) -> Result<String, Invalid> {
     match file.images.as_deref() {
         Some(images) if images.starts_with("oci://") => {
             Ok(format!("{}/{name}:{}", images.trim_end_matches('/'), file.version))
         }
-        _ => Err("images: manifests need them, such as `oci://registry.example/gatehouse`".into()),
+        _ => Err(Invalid::at(
+            "images",
+            "manifests need them, such as `oci://registry.example/gatehouse`",
+        )),
     }
 }
 
 /// One `WasmPlugin` per filter.
-pub(crate) fn istio(file: &File) -> Result<String, String> {
+pub(crate) fn istio(file: &File) -> Result<String, Invalid> {
     let filters = file.filters()?;
     let mut lines = Lines::default();
     lines.add(0, &format!("# {}, rendered by `gatehouse render`.", file.name));
@@ -67,7 +71,7 @@ pub(crate) fn istio(file: &File) -> Result<String, String> {
 }
 
 /// One `EnvoyExtensionPolicy` with all filters, in their order.
-pub(crate) fn envoy_gateway(file: &File) -> Result<String, String> {
+pub(crate) fn envoy_gateway(file: &File) -> Result<String, Invalid> {
     let filters = file.filters()?;
     let mut wasm = Vec::new();
     for filter in &filters {

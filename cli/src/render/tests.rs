@@ -130,7 +130,7 @@ fn what_is_wrong_with_a_file_is_said_with_its_place() {
     let edited = |edit: fn(&mut Value)| {
         let mut file = file();
         edit(&mut file);
-        envoy(&parse(file)).unwrap_err()
+        envoy(&parse(file)).unwrap_err().to_string()
     };
     assert_eq!(
         edited(|file| file["routes"][0]["upstream"] = json!("x")),
@@ -153,9 +153,17 @@ fn what_is_wrong_with_a_file_is_said_with_its_place() {
         edited(|file| file["filters"][0] = json!({"a": {}, "b": {}})),
         "filters[0]: is more than one filter"
     );
+    let known = "api-key-auth, basic-auth, jwt-auth, oauth2-login, token-introspection, access-policy, \
+                 rate-limit, health-shortcut, trace-context, telemetry";
+    assert_eq!(
+        edited(|file| file["filters"][0] = json!({"basic-aut": {}})),
+        format!("filters[0].basic-aut: there is no such filter; known are {known}")
+    );
     let mut local = file();
     local.as_object_mut().unwrap().remove("images");
-    assert!(istio(&parse(local)).unwrap_err().starts_with("images: manifests need them"));
+    assert!(
+        istio(&parse(local)).unwrap_err().to_string().starts_with("images: manifests need them")
+    );
 }
 
 #[test]

@@ -178,3 +178,30 @@ fn a_limit_of_failures_stands_in_front_of_those_who_refuse() {
     let limit = whole(&limited("on: unauthenticated"));
     triggers(&limit, ALLOW_UNSET, "warning[limit-order]", "on: unauthenticated");
 }
+
+#[test]
+fn a_header_that_is_taken_whole_is_not_left_for_those_behind() {
+    let chain = |key: &str, first: &str| {
+        let key = format!(
+            "- api-key-auth: {{ verdict: defer, sources: [ {{ {key} }} ], consumers: [ {{ name: a, keys: [ {{ id: a, value: \"${{K}}\" }} ] }} ] }}\n"
+        );
+        let basic =
+            "- basic-auth: { verdict: defer, users: [ { name: a, password: \"${P}\" } ] }\n";
+        let policy = "- access-policy: { schemes: { basic: { authenticator: basic-auth } }, services: [] }\n";
+        match first {
+            "key" => format!("# chain\nchain:\n{key}{basic}{policy}"),
+            _ => format!("# chain\nchain:\n{basic}{key}{policy}"),
+        }
+    };
+    let whole = chain("header: Authorization", "key");
+    triggers(&whole, &["--allow-unset"], "warning[whole-header]", "api-key-auth");
+    for text in [
+        chain("header: Authorization", "basic"),
+        chain("header: Authorization, prefix: Key", "key"),
+        chain("header: x-key", "key"),
+        whole.replace("sources:", "forward_credentials: true, sources:"),
+    ] {
+        lacks(&text, &["--allow-unset"], "whole-header");
+        lacks(&text, &["--allow-unset"], "config");
+    }
+}

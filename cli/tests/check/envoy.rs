@@ -141,7 +141,7 @@ fn variables_have_to_be_given_and_set() {
 fn what_depends_on_a_variable_is_told_where_it_cannot_be_checked() {
     let choice =
         with(GOOD, r#""realm": "${REALM}","#, r#""realm": "x", "mode": "${DAVE_PASSWORD}","#);
-    triggers(&choice, ALLOW_UNSET, "info[stand-in]", "\"mode\"");
+    triggers(&choice, ALLOW_UNSET, "warning[stand-in]", "\"mode\"");
     lacks(GOOD, ALLOW_UNSET, "stand-in");
 }
 

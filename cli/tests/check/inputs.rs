@@ -46,7 +46,7 @@ fn a_finding_is_one_line() {
     let said = run(&["-"], text, &[]);
     let mut lines = said.out.lines();
     let refused =
-        "stdin:6: users[0].groups: error[config]: invalid type: a string, expected a sequence";
+        "stdin:6: users[0].groups: error[config]: invalid type: a string, expected a list";
     let plain = "stdin:5: users[0].password: warning[plain-secret]: ";
     assert!(lines.next().unwrap().starts_with(plain), "{}", said.out);
     assert_eq!(lines.next().unwrap(), refused);
@@ -82,7 +82,7 @@ fn nothing_is_said_to_be_nothing() {
 
 #[test]
 fn what_cannot_be_read_is_another_exit_code() {
-    says(&["/nowhere/x.yaml"], b"", 2, "/nowhere/x.yaml: No such file");
+    says(&["/nowhere/x.yaml"], b"", 2, "/nowhere/x.yaml:1: error[unreadable]: No such file");
     says(&["/"], b"", 2, "error");
     says(&["-"], b"\x00\xff\xfe\x80", 2, "not text");
     says(&["--filter", "nonsense", "-"], b"", 2, "possible values");
@@ -90,6 +90,39 @@ fn what_cannot_be_read_is_another_exit_code() {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), vec![b' '; (32 << 20) + 1]).unwrap();
     says(&[file.path().to_str().unwrap()], b"", 2, "larger than 32 MiB");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_finding_beside_those_of_the_others() {
+    let text = b"# basic-auth\nx: 1\n";
+    let said = run(&["--json", "/nowhere/x.yaml", "-"], text, &[]);
+    assert_eq!((said.code, said.err.as_str()), (2, ""));
+    let json: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(
+        (&json["ok"], &json["files"], &json["errors"]),
+        (&false.into(), &2.into(), &2.into())
+    );
+    let of = |index: usize| (&json["findings"][index]["file"], &json["findings"][index]["code"]);
+    assert_eq!(of(0), (&"/nowhere/x.yaml".into(), &"unreadable".into()));
+    assert_eq!(of(1), (&"stdin".into(), &"config".into()));
+    lacks("a: 1\n", &[], "unreadable");
+}
+
+#[test]
+fn a_mistake_in_what_is_made_of_another_type_has_its_place() {
+    let text = "# rate-limit
+limits:
+- name: a
+  quota: { requests: 1, per: 1s }
+- name: b
+  algorithm: fixed-window
+  quota:
+    requests: 1
+    per: 1s
+    burst: 2
+";
+    triggers(text, &[], "error[config]", "burst");
+    assert_eq!(findings(text, &[])[0].path, "limits[1].quota.burst");
 }
 
 #[test]
@@ -149,4 +182,49 @@ fn a_sign_in_is_looked_at() {
     check("${COOKIE_KEY}", "short", "error[config]", "session");
     let written = "q3Fv8sX1LzP0mYd7Rk2Tn9Wb4Hc6Jg5Ea+Uo/Ii1KsM=";
     check("${COOKIE_KEY}", written, "warning[plain-secret]", "keys:");
+}
+
+#[test]
+fn a_field_that_there_is_not_is_wrong_whatever_its_value() {
+    let basic = "# basic-auth\nrealm: x\nusers: [ { name: dave, password: \"${P}\" } ]\n";
+    let check = |text: &str, word: &str| {
+        assert!(text.contains(word), "{text}");
+        triggers(text, &["--allow-unset"], "error[config]", word);
+        assert_eq!(run(&["--allow-unset", "-"], text.as_bytes(), &[]).code, 1);
+    };
+    assert_eq!(findings(basic, &["--allow-unset"]), []);
+    check(&basic.replace("password", "pasword"), "pasword");
+    check(&basic.replace("realm: x", "realms: \"${R}\""), "realms");
+    check(&LOGIN.replace("secret:", "secrt:"), "secrt");
+    check(&LOGIN.replace("keys:", "idel: \"${IDLE}\", keys:"), "idel");
+    check("# basic-auth\nusers: \"${USERS}\"\n", "users");
+}
+
+#[test]
+fn what_no_stand_in_fits_does_not_hide_what_comes_after() {
+    let text = "# api-key-auth
+consumers:
+- name: odd
+  keys: [ { id: a, sha256: \"${DIGEST}\", not_after: \"x${END}\" } ]
+- name: acme
+  keys: [ { id: b, value: \"${KEY}\" } ]
+  group: x
+";
+    triggers(text, &["--allow-unset"], "warning[stand-in]", "not_after");
+    triggers(text, &["--allow-unset"], "error[config]", "group: x");
+    let found = findings(text, &["--allow-unset"]);
+    assert_eq!(
+        found.iter().map(|one| one.path.as_str()).collect::<Vec<_>>(),
+        ["consumers[0].keys[0].not_after", "consumers[1].group"]
+    );
+    let alone = text.replace("  group: x\n", "");
+    let said = |arguments: &[&str]| run(arguments, alone.as_bytes(), &[]).code;
+    assert_eq!((said(&["--allow-unset", "-"]), said(&["--allow-unset", "--strict", "-"])), (0, 1));
+    lacks(&text.replace("x${END}", "${END}"), &["--allow-unset"], "stand-in");
+    // What may be no mistake at all is left alone: who is allowed may be who is left out.
+    let allowed = text
+        .replace("name: odd", "name: odd${ODD}")
+        .replace("  group: x\n", "allow: { consumers: [ x ] }\n");
+    lacks(&allowed.replace("id: a", "id: \"\\n${ID}\""), &["--allow-unset"], "config");
+    triggers(&allowed, &["--allow-unset"], "error[config]", "allow:");
 }

@@ -487,7 +487,7 @@ fn mistakes_in_names_fields_and_patterns_are_named() {
     refuse(
         &with(json!({"service": []})),
         "service: unknown field; known are mode, errors, schemes, security, allow, services, require_https, \
-         realm, identity_headers",
+         realm, identity_headers, rules, route_overrides",
     );
     refuse(
         &edited(|config| config["services"][0]["methods"][0]["match"]["paths"] = json!(["users"])),

@@ -469,7 +469,7 @@ fn mistakes_in_the_settings_are_named() {
     refuse(
         &with(json!({"consumer": []})),
         "consumer: unknown field; known are mode, errors, realm, verdict, allow, scopes, \
-         forward_credentials, sources, consumers, identity_headers",
+         forward_credentials, sources, consumers, identity_headers, rules, route_overrides",
     );
 }
 

@@ -90,7 +90,7 @@ impl fmt::Display for InvalidLine {
             Self::SpaceAtEnd => f.write_str("has a space at an end of the user's name"),
             Self::Duplicate { first } => write!(f, "has the user of line {first} again"),
             Self::PlainWithColon => f.write_str("has a password in plain text with a colon in it"),
-            Self::Hash(invalid) => write!(f, "what follows the colon {invalid}"),
+            Self::Hash(invalid) => write!(f, "what follows the colon: {invalid}"),
         }
     }
 }
@@ -212,12 +212,12 @@ mod tests {
 
     #[test]
     fn refuses_a_wrong_hash() {
-        check_refused("alice:", "line 1: what follows the colon is empty");
+        check_refused("alice:", "line 1: what follows the colon: is empty");
         check_refused(
             &format!("alice:{HASH}\nbob:{HASH}secret"),
-            "line 2: what follows the colon is no {SHA} hash: cut off, too long, or with a wrong character",
+            "line 2: what follows the colon: is no {SHA} hash: cut off, too long, or with a wrong character",
         );
-        let des = "line 1: what follows the colon is DES crypt, which is not supported; \
+        let des = "line 1: what follows the colon: is DES crypt, which is not supported; \
                    `htpasswd -B` makes a better one";
         check_refused("alice:BsEWI/XeRyTNQ", des);
     }
@@ -226,7 +226,7 @@ mod tests {
     fn refuses_plain_text_unless_it_is_allowed() {
         check_refused(
             "alice:secret",
-            "line 1: what follows the colon is plain text or of an unknown format",
+            "line 1: what follows the colon: is plain text or of an unknown format",
         );
         let users = parse("alice: se cret \n", AllowPlain::Yes).unwrap();
         assert!(users[0].1.verify(b" se cret"));

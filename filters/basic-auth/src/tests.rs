@@ -363,7 +363,7 @@ fn mistakes_in_the_configuration_are_named() {
     refuse(&json!({"htpasswd": "alice"}), "htpasswd: line 1: has no colon");
     refuse(
         &json!({"htpasswd": "alice:secret"}),
-        "htpasswd: line 1: what follows the colon is plain text or of an unknown format",
+        "htpasswd: line 1: what follows the colon: is plain text or of an unknown format",
     );
     refuse(&json!({"users": [{"name": "a"}]}), "users[0]: has either `hash` or `password`");
     refuse(
@@ -392,7 +392,7 @@ fn mistakes_in_the_configuration_are_named() {
     );
     refuse(
         &json!({"users": [{"name": "a", "password": ["p"]}]}),
-        "users[0].password: invalid type: sequence, expected a string",
+        "users[0].password: invalid type: a list, expected a string",
     );
 }
 
@@ -424,7 +424,7 @@ fn mistakes_in_the_settings_are_named() {
     );
     refuse(
         &with(json!({"throttle": {"failures": 0, "window": "1m"}})),
-        "throttle.failures: invalid value: integer `0`, expected a nonzero u32",
+        "throttle.failures: invalid value: integer `0`, expected a whole number, 1 at least",
     );
     refuse(
         &with(json!({"throttle": {"failures": 1, "window": "0s"}})),
@@ -457,7 +457,7 @@ fn mistakes_in_the_settings_are_named() {
     refuse(
         &with(json!({"user": []})),
         "user: unknown field; known are mode, errors, realm, verdict, allow, forward_credentials, htpasswd, \
-         users, insecure_allow_plain, throttle, verified_cache, identity_headers",
+         users, insecure_allow_plain, throttle, verified_cache, identity_headers, rules, route_overrides",
     );
 }
 

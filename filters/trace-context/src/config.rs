@@ -6,7 +6,7 @@ use std::rc::Rc;
 use serde::de::{Error, IntoDeserializer as _, Visitor};
 use serde::{Deserialize, Deserializer};
 use shared::address::{self, Network};
-use shared::config::{NonEmpty, Size};
+use shared::config::{Invalid, NonEmpty, Size};
 use shared::identity::HeaderName;
 use shared::trace::baggage::Limits;
 use shared::view::Request;
@@ -301,7 +301,7 @@ impl<'de> Deserialize<'de> for Baggage {
         let mut limits = Limits::default();
         match raw.max_bytes {
             Some(Bytes(bytes)) if bytes > LARGEST_BAGGAGE => {
-                return Err(D::Error::custom("max_bytes is more than 64KiB"));
+                return Err(D::Error::custom(Invalid::at("max_bytes", "is more than 64KiB")));
             }
             Some(Bytes(bytes)) => limits.bytes = usize::try_from(bytes).unwrap_or(usize::MAX),
             None => {}

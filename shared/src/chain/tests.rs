@@ -293,7 +293,7 @@ fn a_mistake_is_named_with_its_place() {
     refused("", &json!({"chain": [{"a": null}]}), message);
     let message = "chain[1].a: is in the chain already, as chain[0]";
     refused("", &json!({"chain": [{"a": {}}, {"a": {}}]}), message);
-    let message = "chain[1].b.tick: invalid type: a string, expected u64";
+    let message = "chain[1].b.tick: invalid type: a string, expected a whole number";
     refused("", &json!({"chain": [{"a": {}}, {"b": {"tick": "x"}}]}), message);
     let message = "mode: unknown field; beside `chain` there is `share_evidence`";
     refused("", &json!({"chain": [{"a": {}}], "mode": "off"}), message);

@@ -90,8 +90,14 @@ struct Override {
     route: Vec<u8>,
 }
 
+/// The field in which rules stand.
+const RULES: &str = "rules";
+
 /// The field that says whether metadata is read.
 const ROUTE_OVERRIDES: &str = "route_overrides";
+
+/// The fields of the top level that are read before all others.
+const READ: [&str; 2] = [RULES, ROUTE_OVERRIDES];
 
 /// Metadata comes from the proxy's configuration, so there are as many kinds as routes.
 const MOST_OVERRIDES: usize = 1024;
@@ -104,13 +110,13 @@ impl<S: DeserializeOwned> Layers<S> {
         mut object: Map<String, Value>,
         known: &[&str],
     ) -> Result<(Self, Map<String, Value>), Invalid> {
-        let rules = object.remove("rules");
+        let rules = object.remove(RULES);
         let reads_metadata = match object.remove(ROUTE_OVERRIDES) {
             None => true,
             Some(Value::Bool(reads)) => reads,
             Some(_) => return Err(Invalid::at(ROUTE_OVERRIDES, "is neither `true` nor `false`")),
         };
-        let fields = Fields { settings: settings_fields::<S>(), own: known };
+        let fields = Fields { settings: settings_fields::<S>(), own: known, read: &READ };
         fields.check(&object, "")?;
         let (rest, written): (Map<_, _>, Map<_, _>) =
             object.into_iter().partition(|(name, _)| known.contains(&name.as_str()));
@@ -222,6 +228,8 @@ impl<S: DeserializeOwned> Layers<S> {
 struct Fields<'a> {
     settings: Vec<&'static str>,
     own: &'a [&'a str],
+    /// Those that may stand there, too, and have been taken out.
+    read: &'a [&'a str],
 }
 
 impl Fields<'_> {
@@ -231,7 +239,8 @@ impl Fields<'_> {
         };
         let Some(unknown) = object.keys().find(|name| !known(name)) else { return Ok(()) };
         let own = self.own.iter().copied().filter(|name| !self.settings.contains(name));
-        let names: Vec<&str> = self.settings.iter().copied().chain(own).collect();
+        let names: Vec<&str> =
+            self.settings.iter().copied().chain(own).chain(self.read.iter().copied()).collect();
         let message = format!("unknown field; known are {}", names.join(", "));
         Err(Invalid::at(unknown.as_str(), message).within(place))
     }
@@ -241,7 +250,7 @@ fn check_override<S: DeserializeOwned>(
     metadata: &Map<String, Value>,
     place: &str,
 ) -> Result<(), Invalid> {
-    Fields { settings: settings_fields::<S>(), own: &[] }.check(metadata, place)
+    Fields { settings: settings_fields::<S>(), own: &[], read: &[] }.check(metadata, place)
 }
 
 fn settings_fields<S: DeserializeOwned>() -> Vec<&'static str> {
@@ -263,7 +272,7 @@ fn parse_rules<S: DeserializeOwned>(
     let rules = match rules {
         None => return Ok(Vec::new()),
         Some(Value::Array(rules)) if !rules.is_empty() => rules,
-        Some(_) => return Err(Invalid::at("rules", "not a list of at least one rule")),
+        Some(_) => return Err(Invalid::at(RULES, "not a list of at least one rule")),
     };
     let parse = |(index, rule)| {
         parse_rule(rule, top, fields).map_err(|error| error.within(&format!("rules[{index}]")))
@@ -283,7 +292,7 @@ fn parse_rule<S: DeserializeOwned>(
     if let Some(own) = object.keys().find(|name| is_own(name)) {
         return Err(Invalid::at(own.as_str(), "is set once, at the top level, and not by a rule"));
     }
-    Fields { settings: fields.settings.clone(), own: &[] }.check(&object, "")?;
+    Fields { settings: fields.settings.clone(), own: &[], read: &[] }.check(&object, "")?;
     let mut written = top.clone();
     written.extend(object);
     let scope = Rc::new(scope(written.clone())?);

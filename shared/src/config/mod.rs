@@ -57,10 +57,14 @@ impl Invalid {
     }
 }
 
+/// Between path and message where an error passes through serde as a text.
+const PATH_ENDS: char = '\0';
+
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.path.as_str() {
-            "" => write!(f, "{}", self.message),
+            "" => f.write_str(&self.message),
+            path if f.alternate() => write!(f, "{path}{PATH_ENDS}{}", self.message),
             path => write!(f, "{path}: {}", self.message),
         }
     }
@@ -107,7 +111,6 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only its errors are looked at")]
     struct Inner {
         port: u16,
     }
@@ -124,7 +127,7 @@ mod tests {
     fn names_the_path_of_what_is_wrong() {
         check(
             r#"{"inner": [{"port": 1}, {"port": -1}]}"#,
-            "inner[1].port: invalid value: integer `-1`, expected u16",
+            "inner[1].port: invalid value: integer `-1`, expected a whole number, 65535 at most",
         );
         check(r#"{"inner": [{}]}"#, "inner[0]: missing field `port`");
         check(
@@ -137,11 +140,11 @@ mod tests {
     fn never_quotes_a_string_of_the_wrong_kind() {
         check(
             r#"{"inner": ["hunter2\", expected \"x"]}"#,
-            "inner[0]: invalid type: a string, expected struct Inner",
+            "inner[0]: invalid type: a string, expected an object",
         );
         check(
             r#"{"inner": [{"port": "hunter2"}]}"#,
-            "inner[0].port: invalid type: a string, expected u16",
+            "inner[0].port: invalid type: a string, expected a whole number, 65535 at most",
         );
     }
 
@@ -157,15 +160,62 @@ mod tests {
         assert_eq!(read(r#""all""#), Ok(Share::All));
         assert_eq!(read(r#"{"part": 7}"#), Ok(Share::Part(7)));
         for (text, message) in [
-            (r#"{"part": -1}"#, "part: invalid value: integer `-1`, expected u8"),
+            (
+                r#"{"part": -1}"#,
+                "part: invalid value: integer `-1`, expected a whole number, 255 at most",
+            ),
             (r#"{"pat": 1}"#, "pat: unknown variant `pat`, expected `all` or `part`"),
-            (r#"{"part": 1, "all": 1}"#, "invalid type: map, expected enum Share"),
-            ("{}", "invalid type: map, expected enum Share"),
-            ("[]", "invalid type: sequence, expected enum Share"),
+            (r#"{"part": 1, "all": 1}"#, "invalid type: an object, expected one of `all`, `part`"),
+            (r#"{"all": 1}"#, "all: invalid type: integer `1`, expected no value"),
+            (r#""part""#, "needs a value: write `{ part: … }`"),
+            ("{}", "invalid type: an object, expected one of `all`, `part`"),
+            ("[]", "invalid type: a list, expected one of `all`, `part`"),
         ] {
             assert_eq!(read(text).unwrap_err().to_string(), message);
         }
-        assert!(read(r#"{"all": 1}"#).is_err() && read(r#""part""#).is_err());
+    }
+
+    #[test]
+    fn an_error_of_a_type_that_is_made_of_another_keeps_its_path() {
+        #[derive(Debug, Deserialize)]
+        #[serde(try_from = "Inner")]
+        struct Even;
+        impl TryFrom<Inner> for Even {
+            type Error = Invalid;
+            fn try_from(Inner { port }: Inner) -> Result<Self, Invalid> {
+                if port % 2 == 0 { Ok(Self) } else { Err(Invalid::at("port", "is odd")) }
+            }
+        }
+        let read = |value: Value| interpret::<Vec<Even>>(value).map(|read| read.len());
+        assert_eq!(read(serde_json::json!([{"port": 2}])), Ok(1));
+        assert_eq!(
+            read(serde_json::json!([{"port": 2}, {"port": 3}])),
+            Err(Invalid::at("[1].port", "is odd"))
+        );
+    }
+
+    #[test]
+    fn what_is_wanted_is_said_in_the_words_of_configurations() {
+        #[derive(Debug, Deserialize)]
+        #[expect(dead_code, reason = "only its errors are looked at")]
+        struct All {
+            list: Option<Vec<bool>>,
+            object: Option<std::collections::BTreeMap<String, bool>>,
+            number: Option<std::num::NonZeroU32>,
+        }
+        for (text, message) in [
+            (r#"{"list": 1}"#, "list: invalid type: integer `1`, expected a list"),
+            (r#"{"list": [null]}"#, "list[0]: invalid type: null, expected a boolean"),
+            (r#"{"object": []}"#, "object: invalid type: a list, expected an object"),
+            (
+                r#"{"number": 0}"#,
+                "number: invalid value: integer `0`, expected a whole number, 1 at least",
+            ),
+            ("[]", "invalid type: a list, expected an object"),
+        ] {
+            let error = interpret::<All>(serde_json::from_str(text).unwrap()).unwrap_err();
+            assert_eq!(error.to_string(), message);
+        }
     }
 
     #[test]

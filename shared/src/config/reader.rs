@@ -12,15 +12,53 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 use serde_json::{Map, Value, map};
 
-use super::Invalid;
+use super::{Invalid, PATH_ENDS};
 
 /// Reads a type from a value.
 pub(super) struct Reader(pub(super) Value);
 
 impl Error for Invalid {
+    /// One of our own comes with its path.
     fn custom<T: std::fmt::Display>(message: T) -> Self {
-        Self::at("", message.to_string())
+        let text = format!("{message:#}");
+        match text.split_once(PATH_ENDS) {
+            Some((path, message)) => Self::at(path, message),
+            None => Self::at("", text),
+        }
     }
+
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        in_words("type", found, expected)
+    }
+
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        in_words("value", found, expected)
+    }
+}
+
+/// What is wrong, in words of configurations in place of Rust's.
+fn in_words(what: &str, found: Unexpected<'_>, expected: &dyn Expected) -> Invalid {
+    let found = match found {
+        Unexpected::Unit => Unexpected::Other("null"),
+        Unexpected::Seq => Unexpected::Other("a list"),
+        Unexpected::Map => Unexpected::Other("an object"),
+        found => found,
+    };
+    let expected = expected.to_string();
+    let expected = match expected.as_str() {
+        "a sequence" => "a list",
+        "a map" => "an object",
+        "unit" => "no value",
+        "u8" => "a whole number, 255 at most",
+        "u16" => "a whole number, 65535 at most",
+        "u32" => "a whole number, 4294967295 at most",
+        "u64" | "usize" => "a whole number",
+        "f32" | "f64" => "a number",
+        text if text.starts_with("struct ") => "an object",
+        text if text.starts_with("a nonzero ") => "a whole number, 1 at least",
+        text => text,
+    };
+    Invalid::at("", format!("invalid {what}: {found}, expected {expected}"))
 }
 
 impl Reader {
@@ -104,19 +142,26 @@ impl<'de> Deserializer<'de> for Reader {
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        names: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Invalid> {
         match self.0 {
             Value::String(text) => {
+                let name = names.iter().find(|name| **name == text);
                 let variant: StringDeserializer<Invalid> = text.into_deserializer();
-                visitor.visit_enum(variant)
+                visitor.visit_enum(variant).map_err(|error| match name {
+                    Some(name) if error.message.starts_with("invalid type: unit variant") => {
+                        let message = format!("needs a value: write `{{ {name}: … }}`");
+                        Invalid::at("", message)
+                    }
+                    _ => error,
+                })
             }
             // `ratio: 0.1`: the variant, and what it holds.
             Value::Object(members) if members.len() == 1 => {
                 visitor.visit_enum(MapAccessDeserializer::new(Members::new(members)))
             }
-            _ => Err(self.wrong(&visitor)),
+            _ => Err(self.wrong(&format!("one of `{}`", names.join("`, `")).as_str())),
         }
     }
 

@@ -1,7 +1,8 @@
 //! The filters in their order.
 
 use super::settings::verdicts;
-use super::{At, Code, Report, limit};
+use super::{At, Code, Report, header, limit};
+use crate::check::cut;
 use crate::check::known::Role;
 use crate::check::site::Site;
 
@@ -40,6 +41,7 @@ fn authenticator(
         let message = format!("decides before `{name}` has said who it is: put it behind");
         Code::PolicyOrder.report(&policy.place, message, report);
     }
+    header::check(site, behind, report);
 }
 
 /// What a policy asks for has to be in front of it, or whoever needs it gets 503.
@@ -83,8 +85,5 @@ pub(in crate::check) fn upgrades(
 
 /// Whether a place is within another.
 pub(in crate::check) fn is_within(inner: &At<'_>, outer: &At<'_>) -> bool {
-    let rest = inner.path.strip_prefix(&outer.path);
-    rest.is_some_and(|rest| {
-        outer.path.is_empty() || rest.is_empty() || rest.starts_with(['.', '['])
-    })
+    cut::is_within(&inner.path, &outer.path)
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod chain;
 pub(super) mod connection;
+mod header;
 pub(super) mod limit;
 pub(super) mod secrets;
 pub(super) mod settings;
@@ -15,6 +16,7 @@ use super::report::{Level, Report};
 /// What can be found. The README says what each means, and what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Code {
+    Unreadable,
     Syntax,
     Empty,
     UnknownDocument,
@@ -34,6 +36,7 @@ pub(super) enum Code {
     DeferWithoutPolicy,
     DeferMaybeWithoutPolicy,
     PolicyOrder,
+    WholeHeader,
     MissingAuthenticator,
     MaybeMissingAuthenticator,
     LimitKey,
@@ -60,6 +63,7 @@ impl Code {
     const fn parts(self) -> (Level, &'static str) {
         use Level::{Error, Info, Warning};
         match self {
+            Self::Unreadable => (Error, "unreadable"),
             Self::Syntax => (Error, "syntax"),
             Self::Empty => (Error, "empty"),
             Self::UnknownDocument => (Error, "unknown-document"),
@@ -70,7 +74,7 @@ impl Code {
             Self::Config => (Error, "config"),
             Self::UnsetVariable => (Error, "unset-variable"),
             Self::UndeclaredVariable => (Error, "undeclared-variable"),
-            Self::StandIn => (Info, "stand-in"),
+            Self::StandIn => (Warning, "stand-in"),
             Self::FailsOpen => (Error, "fails-open"),
             Self::MissingCallback => (Error, "missing-callback"),
             Self::Disabled => (Warning, "disabled"),
@@ -79,6 +83,7 @@ impl Code {
             Self::DeferWithoutPolicy => (Error, "defer-without-policy"),
             Self::DeferMaybeWithoutPolicy => (Warning, "defer-without-policy"),
             Self::PolicyOrder => (Error, "policy-order"),
+            Self::WholeHeader => (Warning, "whole-header"),
             Self::MissingAuthenticator => (Error, "missing-authenticator"),
             Self::MaybeMissingAuthenticator => (Warning, "missing-authenticator"),
             Self::LimitKey => (Warning, "limit-key"),

@@ -56,6 +56,11 @@ fn one(path: &str, operation: Value) -> Value {
     }}})
 }
 
+fn security_of(value: Value) -> Derived {
+    let document = one("/a", json!({"operationId": "a", "security": value}));
+    derive(&document, Dialect::OpenApi, &Options::default()).unwrap()
+}
+
 fn security(value: Value) -> Value {
     let document = one("/a", json!({"operationId": "a", "security": value}));
     let derived = derive(&document, Dialect::OpenApi, &Options::default());
@@ -88,6 +93,11 @@ fn the_guides_example_in_its_newer_form() {
     let expected =
         "api-key-auth has to look at {header: Authorization} (`api_key_header_Authorization`)";
     assert!(derived.report.iter().any(|line| line == expected), "{:?}", derived.report);
+    let order = "`api-key-auth` takes all of the header authorization, which `jwt-auth` reads: put it behind \
+                 the authenticators that read the same header, or give the key a prefix";
+    assert!(derived.report.iter().any(|line| line == order), "{:?}", derived.report);
+    let elsewhere = security_of(json!([{"key": [], "jwt": []}]));
+    assert!(!elsewhere.report.iter().any(|line| line.contains("put it behind")));
 }
 
 #[test]

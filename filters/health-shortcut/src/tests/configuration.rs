@@ -125,7 +125,8 @@ fn too_many_are_refused() {
 
 #[test]
 fn unknown_fields_are_refused() {
-    let known = "known are mode, errors, answer, version, endpoints, dependencies, draining, grpc";
+    let known = "known are mode, errors, answer, version, endpoints, dependencies, draining, grpc, rules, \
+                 route_overrides";
     refuse(&with(json!({"endpoint": []})), &format!("endpoint: unknown field; {known}"));
     refuse_dependency(
         json!({"url": "x"}),

@@ -299,7 +299,7 @@ fn mistakes_in_the_settings_are_named() {
     let with = |more: Value| with(of(provider()), more);
     refuse(
         &with(json!({"providers": ["idp"]})),
-        "providers[0]: invalid type: a string, expected struct ProviderConfig",
+        "providers[0]: invalid type: a string, expected an object",
     );
     let rule = |more: Value| {
         let mut rule = json!({"match": {"paths": ["/"]}});
@@ -344,7 +344,8 @@ fn mistakes_in_the_settings_are_named() {
     refuse(
         &with(json!({"provider": []})),
         "provider: unknown field; known are mode, errors, realm, verdict, providers, scopes, \
-         required_claims, forward_credentials, verified_cache, crypto, identity_headers",
+         required_claims, forward_credentials, verified_cache, crypto, identity_headers, rules, \
+         route_overrides",
     );
 }
 

@@ -52,7 +52,7 @@ fn what_makes_no_sense_is_refused() {
         "sampling.root.per_second: is not more than 0 and at most 1000000; for none there is `never`",
     );
     refused(json!({"baggage": {"max_bytes": 0}}), "baggage.max_bytes: a size of zero");
-    refused(json!({"baggage": {"max_bytes": "1MiB"}}), "baggage: max_bytes is more than 64KiB");
+    refused(json!({"baggage": {"max_bytes": "1MiB"}}), "baggage.max_bytes: is more than 64KiB");
     refused(
         json!({"baggage": {"allow": ["a,b"]}}),
         "baggage.allow[0]: `a,b` is not a key such as `tenant` or `user.*`",

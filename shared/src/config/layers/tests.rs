@@ -155,7 +155,7 @@ fn however_many_overrides_there_are_memory_is_bounded() {
 fn mistakes_are_refused_with_their_path() {
     refuse(
         json!({"relm": "x"}),
-        "relm: unknown field; known are mode, errors, realm, strict, users",
+        "relm: unknown field; known are mode, errors, realm, strict, users, rules, route_overrides",
     );
     refuse(
         json!({"mode": "of"}),
