@@ -48,14 +48,14 @@ pub(super) struct Known;
 
 impl Default for Known {
     fn default() -> Self {
-        KNOWN.with_borrow_mut(|known| *known += 1);
+        KNOWN.with_borrow_mut(|known| *known = known.saturating_add(1));
         Self
     }
 }
 
 impl Drop for Known {
     fn drop(&mut self) {
-        KNOWN.with_borrow_mut(|known| *known -= 1);
+        KNOWN.with_borrow_mut(|known| *known = known.saturating_sub(1));
     }
 }
 
