@@ -44,7 +44,7 @@ test: ## everything: native tests, built modules, real Envoy, the core in Node
 	GATEHOUSE_TEST_AS=bundle $(HOST) test $(LOCKED) -p tests --test proxy -- configuration
 	$(WASM) test $(LOCKED) -p shared --target wasm32-unknown-unknown --lib --tests
 
-proxy: ## the tests in the real Envoy; FILTER=basic-auth: only those
+proxy: ## the tests in the real Envoy; FILTER=basic_auth: only those
 	@scripts/setup wasm envoy load oracle provider deploy browser
 	@scripts/wasm
 	$(HOST) test $(LOCKED) -p tests --test proxy -- $(FILTER)

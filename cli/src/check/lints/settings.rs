@@ -57,8 +57,11 @@ fn failing(site: &Site<'_>, report: &mut Report) {
         let Some(at) = site.place.field(name) else { continue };
         // 3 is the number of FAIL_OPEN in Envoy's enumeration.
         if at.is_true() || at.text() == Some("FAIL_OPEN") || at.node.value() == 3 {
+            // An EnvoyExtensionPolicy has this field alone.
+            let instead =
+                if name == "fail_open" { "failOpen: false, or FAIL_RELOAD" } else { "FAIL_RELOAD" };
             let message = format!(
-                "a trap in `{}` would let every request pass: use FAIL_RELOAD",
+                "a trap in `{}` would let every request pass: use {instead}",
                 site.known.name
             );
             Code::FailsOpen.report(&at, message, report);
