@@ -198,6 +198,25 @@ fn documents() -> Vec<PathBuf> {
     found
 }
 
+/// A name of so many words is that of a test, or of nothing else here.
+#[test]
+fn every_test_that_a_document_names_exists() {
+    let source: String = files("rs").iter().map(read).collect();
+    let is_test = |word: &&str| {
+        let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        word.matches('_').count() >= 5 && word.bytes().all(is_name)
+    };
+    let mut count = 0;
+    for document in documents() {
+        for name in read(&document).split('`').filter(is_test) {
+            let there = source.contains(&format!("fn {name}("));
+            assert!(there, "{} names the test `{name}`: there is none", document.display());
+            count += 1;
+        }
+    }
+    assert!(count > 20, "{count}");
+}
+
 #[test]
 fn every_link_of_a_document_leads_somewhere() {
     for path in documents() {

@@ -119,7 +119,7 @@ fn what_passes_costs_these_host_calls() {
     };
     let needs_one = [
         ("proxy_get_header_map_pairs", 1),
-        ("proxy_get_property", 3), // the metadata of route and virtual host, and the evidence
+        ("proxy_get_property", 4), // two of metadata, the evidence, and whether somebody in front has spoken
         ("proxy_increment_metric", 1),
         ("proxy_replace_header_map_value", 2),
         ("proxy_set_property", 4), // the service, the method, the subject, the scopes

@@ -81,7 +81,7 @@ fn a_remembered_credential_costs_these_host_calls() {
     let expected = [
         ("proxy_get_current_time_nanoseconds", 1),
         ("proxy_get_header_map_pairs", 1),
-        ("proxy_get_property", 3), // metadata twice, and the address
+        ("proxy_get_property", 4), // metadata twice, the address, and whether somebody in front has spoken
         ("proxy_increment_metric", 1),
         ("proxy_remove_header_map_value", 1),
         ("proxy_replace_header_map_value", 3),

@@ -132,7 +132,7 @@ fn a_request_costs_these_host_calls() {
         [
             ("proxy_get_current_time_nanoseconds", 1),
             ("proxy_get_header_map_pairs", 1),
-            ("proxy_get_property", 2), // the metadata of route and virtual host
+            ("proxy_get_property", 3), // two of metadata, and whether somebody in front has spoken
             ("proxy_increment_metric", 3), // no key, a token of the cache, permitted
             ("proxy_remove_header_map_value", 1),
             ("proxy_replace_header_map_value", 2),

@@ -167,7 +167,7 @@ fn a_remembered_token_costs_these_host_calls() {
     let expected = [
         ("proxy_get_current_time_nanoseconds", 1),
         ("proxy_get_header_map_pairs", 1),
-        ("proxy_get_property", 2),
+        ("proxy_get_property", 3),
         ("proxy_increment_metric", 1),
         ("proxy_remove_header_map_value", 1),
         ("proxy_replace_header_map_value", 3),
