@@ -115,7 +115,7 @@ impl Chain {
         if !goes_on {
             self.conclude(&mut passage, &step, effects);
         }
-        // Who wanted to read the body has to hear that it will not, even where another refuses.
+        // Who wanted to read the body has to forget the exchange, even where another refuses it.
         if self.phases.has_more() || goes_on || passage.reads.is_some() {
             self.passages.insert(stream, passage);
         }

@@ -43,7 +43,7 @@ pub struct Known {
     pub claims: Map<String, Value>,
     /// What the upstream is to be told; nothing where it was told already.
     pub headers: Vec<(Rc<str>, Rc<[u8]>)>,
-    /// The parts that filter state holds as text, by the names there; those that are not empty.
+    /// The parts that filter state holds as text, by the names there; but for the subject, none is empty.
     pub texts: Vec<(Rc<str>, Rc<[u8]>)>,
     /// The headers in which it was told already, by an authenticator that enforces.
     pub told: Vec<String>,
@@ -150,10 +150,10 @@ impl Evidence {
 pub(crate) const TEXTS: [&str; 4] =
     [SUBJECT, "gatehouse.consumer", "gatehouse.scopes", "gatehouse.groups"];
 
-/// The first of them, which nearly every identity has.
+/// The first of them, which every identity has, if only as an empty text: by it others learn that somebody has spoken.
 pub(crate) const SUBJECT: &str = "gatehouse.subject";
 
-/// What is said of an identity as text, but for what is empty.
+/// What is said of an identity as text: the subject, and what else is not empty.
 pub(crate) fn texts(
     subject: &str,
     consumer: &str,
@@ -161,7 +161,8 @@ pub(crate) fn texts(
     groups: &[String],
 ) -> Vec<(Rc<str>, Rc<[u8]>)> {
     let texts = [subject, consumer, &scopes.join(" "), &groups.join(",")];
-    let texts = TEXTS.into_iter().zip(texts).filter(|(_, text)| !text.is_empty());
+    let is_said = |name: &str, text: &str| name == SUBJECT || !text.is_empty();
+    let texts = TEXTS.into_iter().zip(texts).filter(|(name, text)| is_said(name, text));
     texts.map(|(name, text)| (Rc::from(name), Rc::from(text.as_bytes()))).collect()
 }
 

@@ -121,14 +121,14 @@ impl IdentityHeaders {
 
     /// Whether the upstream can be told so: none of the headers means something else, to proxies, to
     /// this filter (`is_taken`: a credential is looked for there), or by another of these names.
-    pub fn check(&self, is_taken: &dyn Fn(&str) -> bool) -> Result<(), Invalid> {
+    pub fn check(&self, is_taken: &dyn Fn(&HeaderName) -> bool) -> Result<(), Invalid> {
         let (parts, names) = (["subject", "scheme", "consumer", "scopes", "groups"], self.names());
         for (part, name) in parts.into_iter().zip(names) {
             let why = if name.is_reserved() {
                 "is a header that means something else"
-            } else if is_taken(&name.0) {
+            } else if is_taken(name) {
                 "is where a credential is looked for"
-            } else if names.iter().filter(|other| *other == &name).count() > 1 {
+            } else if names.iter().filter(|other| other.is_like(name.0.as_bytes())).count() > 1 {
                 "is the header of another part, too"
             } else {
                 continue;
@@ -143,7 +143,7 @@ impl IdentityHeaders {
     }
 }
 
-/// Headers that filters write for their own ends alone.
+/// Headers that mean something to proxies, or carry what clients send: no name for anything else.
 const RESERVED: [&str; 18] = [
     "authorization",
     "connection",
@@ -177,12 +177,12 @@ impl HeaderName {
 
     /// Whether it means something to proxies, or carries what clients send.
     pub fn is_reserved(&self) -> bool {
-        RESERVED.contains(&&*self.0)
+        RESERVED.iter().any(|reserved| self.is_like(reserved.as_bytes()))
     }
 
     /// Whether an interface that makes one character of all that are no letters or digits, as CGI
     /// and its successors do, would take `name` for this one.
-    fn is_like(&self, name: &[u8]) -> bool {
+    pub fn is_like(&self, name: &[u8]) -> bool {
         let fold = |byte: u8| {
             if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
         };

@@ -120,11 +120,10 @@ impl Sources {
         other.0.iter().find(|source| !self.0.iter().any(|known| source.includes(known)))
     }
 
-    /// Whether a header of this name, in lower case, is one of the places.
-    pub fn has_header(&self, name: &str) -> bool {
-        self.0
-            .iter()
-            .any(|known| matches!(known, Source::Header { name: known, .. } if &**known == name))
+    /// Whether a header is one of the places, or one that might be taken for it.
+    pub fn has_header(&self, header: &HeaderName) -> bool {
+        let is_it = |name: &str| header.is_like(name.as_bytes());
+        self.0.iter().any(|known| matches!(known, Source::Header { name, .. } if is_it(name)))
     }
 
     /// The credential of a request.

@@ -153,6 +153,9 @@ impl<'a> Request<'a> {
         for effect in effects.iter() {
             match effect {
                 Effect::SetRequestHeader(name, value) => {
+                    if &**name == ":path" {
+                        self.readings = OnceCell::new();
+                    }
                     if let Some(headers) = self.headers_to_change() {
                         headers.set(name, value);
                     }
@@ -178,7 +181,6 @@ impl<'a> Request<'a> {
 
     fn headers_to_change(&mut self) -> Option<&mut Headers> {
         self.headers();
-        self.readings = OnceCell::new();
         self.headers.get_mut()
     }
 

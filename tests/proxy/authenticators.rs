@@ -75,3 +75,23 @@ fn of_two_that_enforce_the_one_behind_speaks() {
     let log = envoy.access_log(2);
     assert!(log.iter().all(|line| line["groups"] != "ops" || line["status"] == 401), "{log:?}");
 }
+
+/// The second does not know under which names the first has told the upstream.
+#[test]
+fn it_does_so_whatever_names_the_first_one_uses() {
+    let names = ["subject", "scheme", "consumer", "scopes", "groups"];
+    let names: serde_json::Map<_, _> =
+        names.into_iter().map(|part| (part.to_owned(), json!(format!("x-basic-{part}")))).collect();
+    let (envoy, upstream) = start(json!({"identity_headers": names}), json!({}));
+    let both = || Request::get("/").basic("carol:s").header("x-api-key", "acme-key-1");
+    for request in [both(), both().header("x-auth-groups", "admin")] {
+        assert_eq!(request.send(envoy.address()).status, 200);
+        assert_eq!(told(&upstream), (Some("acme".into()), None));
+        let got = upstream.last();
+        for part in ["subject", "scheme", "groups"] {
+            assert_eq!(got.header(&format!("x-basic-{part}")), None, "{part}");
+        }
+    }
+    let log = envoy.access_log(2);
+    assert!(log.iter().all(|line| line["groups"] != "ops"), "{log:?}");
+}

@@ -36,6 +36,7 @@ mod hostile;
 mod http2;
 mod jwt_auth;
 mod jwt_differential;
+mod long_paths;
 mod manifests;
 mod oauth2_login;
 mod observed;

@@ -335,10 +335,12 @@ fn refuse(config: &Value, message: &str) {
 
 #[test]
 fn a_header_that_tells_who_it_is_is_no_place_for_keys() {
-    refuse(
-        &with(json!({"identity_headers": {"consumer": "x-api-key"}})),
-        "identity_headers.consumer: is where a credential is looked for",
-    );
+    for name in ["x-api-key", "X_API_Key"] {
+        refuse(
+            &with(json!({"identity_headers": {"consumer": name}})),
+            "identity_headers.consumer: is where a credential is looked for",
+        );
+    }
 }
 
 #[test]

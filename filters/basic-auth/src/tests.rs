@@ -400,7 +400,7 @@ fn mistakes_in_the_configuration_are_named() {
 fn a_header_that_tells_who_it_is_means_nothing_else() {
     for (part, name, why) in [
         ("subject", "Host", "is a header that means something else"),
-        ("scheme", "content-length", "is a header that means something else"),
+        ("scheme", "content_length", "is a header that means something else"),
         ("groups", "authorization", "is a header that means something else"),
         ("consumer", "X-Auth-Groups", "is the header of another part, too"),
     ] {

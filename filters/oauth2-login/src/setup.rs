@@ -71,7 +71,7 @@ pub(crate) fn plugin(config: Config, birth: &Birth<'_>) -> Result<OAuth2Login, I
     let mapping = Mapping::new(mapping, &Sources::new(Vec::new()))
         .map_err(|error| renamed(error, "claim_headers", "forward.claims"))?;
     let forward = config.forward.access_token;
-    let is_forward = |name: &str| forward.as_ref().is_some_and(|header| *header.shared() == *name);
+    let is_forward = |name: &HeaderName| forward.as_ref() == Some(name);
     config.identity_headers.check(&is_forward)?;
     let mut stripped: Vec<HeaderName> = mapping.headers().cloned().collect();
     if let Some(header) = forward.as_ref() {

@@ -77,7 +77,7 @@ impl Shelf {
             let Some((known, record)) = parse(bytes) else { return claim() };
             let is_ours = known == token.bytes();
             match record {
-                Record::Claimed(until) if until > now && until <= ends => {
+                Record::Claimed(until) if until > now && until <= ends.after(BEHIND) => {
                     Change::Keep(if is_ours { Turn::Wait } else { Turn::Ask })
                 }
                 Record::Answered(at, body)
@@ -85,7 +85,7 @@ impl Shelf {
                 {
                     Change::Keep(Turn::Read(at, body.to_vec()))
                 }
-                Record::Failed(at, fault) if is_ours && since < at && at <= now => {
+                Record::Failed(at, fault) if is_ours && since < at && at <= now.after(BEHIND) => {
                     Change::Keep(Turn::GiveUp(fault))
                 }
                 _ => claim(),
@@ -109,7 +109,7 @@ impl Shelf {
         let ends = now.after(self.term);
         let outcome = store.update(self.slot(token), |bytes| match parse(bytes) {
             Some((other, Record::Claimed(until)))
-                if other != token.bytes() && until > now && until <= ends =>
+                if other != token.bytes() && until > now && until <= ends.after(BEHIND) =>
             {
                 Change::Keep(())
             }

@@ -177,7 +177,7 @@ fn claim_headers(
     for (name, path) in configured {
         let wrong = |why: String| Invalid::at(format!("claim_headers.{name}"), why);
         let header = HeaderName::try_from(name.as_str()).map_err(wrong)?;
-        if header.is_reserved() || sources.has_header(&header.shared()) {
+        if header.is_reserved() || sources.has_header(&header) {
             return Err(wrong("is a header that claims may not be put in".into()));
         }
         if path.is_empty() {

@@ -79,7 +79,9 @@ fn counts(envoy: &Envoy, exchange_count: u64) -> BTreeMap<String, u64> {
         let requests = counts.iter().filter(|(name, _)| name.contains("telemetry.requests"));
         let sum: u64 = requests.map(|(_, count)| count).sum();
         if sum == exchange_count {
-            return counts.into_iter().collect();
+            // The worker may be in the middle of it.
+            std::thread::sleep(Duration::from_millis(200));
+            return envoy.stats("wasmcustom.gatehouse.telemetry.").into_iter().collect();
         }
         assert!(Instant::now() < deadline, "{counts:?}");
         std::thread::sleep(Duration::from_millis(50));
