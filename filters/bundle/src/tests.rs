@@ -167,7 +167,8 @@ fn a_chain_reads_its_request_once() {
     let mut reads = chained.proxy.reads();
     reads.sort();
     // The address is for who tries passwords.
-    let expected = ["gatehouse.subject", "headers", "xds.route_metadata", "xds.virtual_host_metadata"];
+    let expected =
+        ["gatehouse.subject", "headers", "xds.route_metadata", "xds.virtual_host_metadata"];
     assert_eq!(reads, expected);
     assert_eq!(alone.proxy.reads().len(), 11);
 }

@@ -9,6 +9,7 @@ fn wrong(others: &Value, message: &str) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn mistakes_are_named() {
     for (others, message) in [
         (
@@ -76,6 +77,7 @@ fn mistakes_are_named() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn mistakes_of_sessions_and_of_what_is_sent_on_are_named() {
     for (others, message) in [
         (

@@ -105,6 +105,7 @@ fn quotas_that_are_none() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn limits_that_are_none() {
     limit_is_refused(
         json!({"name": "a b"}),
