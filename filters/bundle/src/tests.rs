@@ -170,7 +170,7 @@ fn a_chain_reads_its_request_once() {
     let expected =
         ["gatehouse.subject", "headers", "xds.route_metadata", "xds.virtual_host_metadata"];
     assert_eq!(reads, expected);
-    assert_eq!(alone.proxy.reads().len(), 11);
+    assert_eq!(alone.proxy.reads().len(), 12);
 }
 
 #[test]
