@@ -42,7 +42,7 @@ test: ## everything: native tests, built modules, real Envoy, the core in Node
 	@# The same in chains, which are plugins of the bundle; and what chooses a filter there by its root id. Of the whole
 	@# workspace again: for `-p tests` alone cargo compiles the half of it anew, with other features.
 	GATEHOUSE_TEST_AS=chain $(HOST) test $(LOCKED) --workspace --test proxy -- $(AS_OTHERS) --skip examples
-	GATEHOUSE_TEST_AS=bundle $(HOST) test $(LOCKED) --workspace --test proxy -- authenticators
+	GATEHOUSE_TEST_AS=bundle $(HOST) test $(LOCKED) --workspace --test proxy -- authenticators configuration
 	$(WASM) test $(LOCKED) -p shared --target wasm32-unknown-unknown --lib --tests
 
 proxy: ## the tests in the real Envoy; FILTER=basic_auth: only those
