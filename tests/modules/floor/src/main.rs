@@ -5,25 +5,35 @@
 //!
 //! | word | what it does | whose |
 //! | --- | --- | --- |
-//! | `identity` | takes the credential off, tells the upstream and the access log who it is | an authenticator's |
-//! | `evidence` | reads what an authenticator left, leaves service and method | the policy's |
+//! | `settings` | reads what the route and its virtual host say for the filter | all that decide |
+//! | `credential` | takes the credential off | an authenticator's |
+//! | `leave` | leaves evidence | an authenticator's |
+//! | `tell` | tells the upstream and the access log who it is | an authenticator's, or the policy's behind it |
+//! | `evidence` | reads what an authenticator left | the policy's |
+//! | `operation` | leaves service and method | the policy's |
 //! | `count` | reads the count that all workers share, and replaces it | a limit's |
 //! | `trace` | goes on with a span of the proxy's, leaves both ids | a trace's |
-//! | `line` | at the end reads status and duration, and counts them | a line's |
+//! | `event` | counts what was decided | all that decide |
+//! | `line` | at the end reads status and duration, and measures it | a line's |
 
 #[cfg(target_os = "wasi")]
 mod floor {
-    use proxy_wasm::hostcalls::{define_metric, record_metric};
+    use proxy_wasm::hostcalls::{define_metric, increment_metric, record_metric};
     use proxy_wasm::traits::{Context, HttpContext, RootContext};
     use proxy_wasm::types::{Action, ContextType, MetricType};
 
+    /// The words, and what is counted where the configuration has theirs.
     #[derive(Clone, Copy, Default)]
     pub(crate) struct Root {
-        identity: bool,
+        settings: bool,
+        credential: bool,
+        leave: bool,
+        tell: bool,
         evidence: bool,
+        operation: bool,
         count: bool,
         trace: bool,
-        /// The histogram, where there are lines.
+        event: Option<u32>,
         line: Option<u32>,
     }
 
@@ -41,29 +51,42 @@ mod floor {
     impl HttpContext for Stream {
         fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
             let headers = self.get_http_request_headers_bytes();
+            if self.0.settings {
+                let _ = self.get_property(vec!["xds", "route_metadata"]);
+                let _ = self.get_property(vec!["xds", "virtual_host_metadata"]);
+            }
             if self.0.trace {
                 let parent = "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01";
                 self.set_http_request_header("traceparent", Some(parent));
                 self.leave("gatehouse.trace_id", "0af7651916cd43dd8448eb211c80319c");
                 self.leave("gatehouse.span_id", "00f067aa0ba902b7");
             }
-            if self.0.identity {
-                if headers.iter().any(|(name, _)| name == "authorization") {
-                    self.set_http_request_header("authorization", None);
-                }
-                self.set_http_request_header("x-auth-subject", Some("carol"));
-                self.leave("gatehouse.subject", "carol");
+            if self.0.credential && headers.iter().any(|(name, _)| name == "authorization") {
+                self.set_http_request_header("authorization", None);
+            }
+            if self.0.leave {
+                self.leave("gatehouse.evidence.floor", r#"{"scheme":"basic","subject":"carol"}"#);
             }
             if self.0.evidence {
                 let _ = self.get_property(vec!["gatehouse.evidence.api-key-auth"]);
+            }
+            if self.0.operation {
                 self.leave("gatehouse.service", "users");
                 self.leave("gatehouse.method", "show");
+            }
+            if self.0.tell {
+                self.set_http_request_header("x-auth-subject", Some("carol"));
+                self.set_http_request_header("x-auth-scheme", Some("basic"));
+                self.leave("gatehouse.subject", "carol");
             }
             if self.0.count {
                 let (slots, version) = self.get_shared_data("floor");
                 let slots = slots.unwrap_or_else(|| vec![0; 64]);
                 // Whether another worker was faster is nothing to this one.
                 let _ = self.set_shared_data("floor", Some(&slots), version);
+            }
+            if let Some(event) = self.0.event {
+                let _ = increment_metric(event, 1);
             }
             Action::Continue
         }
@@ -81,13 +104,19 @@ mod floor {
         fn on_configure(&mut self, _: usize) -> bool {
             let words = self.get_plugin_configuration().unwrap_or_default();
             let has = |word: &str| String::from_utf8_lossy(&words).contains(word);
-            let histogram = || define_metric(MetricType::Histogram, "floor.duration").ok();
+            let counts =
+                |word, kind, name| has(word).then(|| define_metric(kind, name).ok()).flatten();
             *self = Self {
-                identity: has("identity"),
+                settings: has("settings"),
+                credential: has("credential"),
+                leave: has("leave"),
+                tell: has("tell"),
                 evidence: has("evidence"),
+                operation: has("operation"),
                 count: has("count"),
                 trace: has("trace"),
-                line: has("line").then(histogram).flatten(),
+                event: counts("event", MetricType::Counter, "floor.allowed"),
+                line: counts("line", MetricType::Histogram, "floor.duration"),
             };
             true
         }

@@ -85,7 +85,7 @@ pub(super) fn section(requests: u32) -> Section {
             Variant::no_filter(),
             envoys(own, false),
             envoys(cached, true),
-            Variant::floor(bare(), "trace identity evidence count line"),
+            Variant::floor(bare(), "settings trace credential leave operation tell count event line"),
             ours(modules, apart),
             ours("six plugins of the bundle", bundled),
             whole("a chain", chain(&filters, true)),

@@ -32,7 +32,7 @@ pub(super) fn usual(requests: u32) -> Section {
             Variant::no_filter(),
             Variant::envoys("Envoy's basic_auth", natively).stat("http.main.basic_auth.allowed"),
             Variant::empty(),
-            Variant::floor(bare(), "identity"),
+            Variant::floor(bare(), "settings credential leave tell event"),
             ours("health-shortcut, another path", "health-shortcut", probes, 1.0),
             ours("basic-auth, remembered", "basic-auth", users, 3.0),
             ours("api-key-auth, 10,000 keys", "api-key-auth", keys(10_000), 3.0),
@@ -55,7 +55,7 @@ pub(super) fn remembered(requests: u32) -> Section {
             Variant::no_filter(),
             jwt_authn(JWT_AUTHN, kind, false),
             jwt_authn(with_cache, kind, true),
-            Variant::floor(bare(), "identity"),
+            Variant::floor(bare(), "settings credential leave tell event"),
             ours,
         ],
     )

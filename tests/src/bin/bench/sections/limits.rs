@@ -30,7 +30,7 @@ pub(super) fn local(requests: u32) -> Section {
             Variant::envoys("Envoy's local_ratelimit", bare().native(local_ratelimit("x-key")))
                 .stat("native.http_local_rate_limit.ok"),
             Variant::empty(),
-            Variant::floor(bare(), "count"),
+            Variant::floor(bare(), "settings count event"),
             ours("rate-limit by header", json!({"header": "x-key"}))
                 .target(Target::Above("empty", 4.0)),
             ours(one, by_path()).target(Target::Above("empty", 4.0)),

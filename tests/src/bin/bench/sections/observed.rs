@@ -25,7 +25,7 @@ pub(super) fn trace(requests: u32) -> Section {
             Variant::envoys("Envoy's tracer (OpenTelemetry)", tracer(bare(), &collector))
                 .stat("tracing.opentelemetry.spans_sent"),
             Variant::empty(),
-            Variant::floor(bare(), "trace"),
+            Variant::floor(bare(), "settings trace"),
             above(ours("trace-context, as it is", json!({}))),
             above(ours("trace-context, no overrides", json!({"route_overrides": false}))),
             above(ours(

@@ -22,7 +22,7 @@ pub(super) fn section(requests: u32) -> Section {
         vec![
             Variant::no_filter(),
             Variant::yardstick(twin, behind_a_key().filter("empty", json!({}))),
-            Variant::floor(behind_a_key(), "evidence"),
+            Variant::floor(behind_a_key(), "settings evidence operation tell event"),
             Variant::ours(alone, behind_a_key()),
             ours(small, 20),
             ours("access-policy, 2,000 operations", 2000)
