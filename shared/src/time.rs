@@ -5,6 +5,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, de::Error};
 
+/// How far behind one worker's clock may be another's: what is that far in the future is of another
+/// worker, what is further is of a clock that has jumped back since.
+pub const BEHIND: Duration = Duration::from_secs(2);
+
 /// A moment: nanoseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
 ///
 /// The clock behind it may jump either way, so differences saturate at zero.

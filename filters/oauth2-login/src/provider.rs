@@ -28,6 +28,8 @@ use crate::tokens::{MAX_BODY, encode, form};
 
 /// A token without an id of its key is tried with so many keys.
 const MOST_TRIES: usize = 8;
+/// The longest that a call may take (`timeout`).
+pub(crate) const LONGEST_CALL: Duration = Duration::from_secs(60);
 
 /// The provider, and who we are to it.
 pub(crate) struct Provider {
@@ -346,7 +348,7 @@ fn remote(issuer: &str, config: DiscoveryConfig, timeout: Duration) -> Result<Re
     if refetch < second {
         return Err(Invalid::at("refetch", "is less than a second: anybody can cause it"));
     }
-    if timeout > Duration::from_secs(60) {
+    if timeout > LONGEST_CALL {
         return Err(Invalid::at("timeout", "is more than a minute, and requests wait for it"));
     }
     if max_stale < refresh {

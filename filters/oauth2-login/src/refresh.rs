@@ -5,7 +5,8 @@
 //! 2. What came of it stays in the slot for a minute ([`GRACE`]), sealed as it is in the cookie: for
 //!    the requests that were under way with the old cookie.
 //! 3. A claim whose call is never concluded holds the others up for as long as a call may take. An
-//!    entry that would last longer than one of its kind does is of a clock that has jumped back.
+//!    entry that would last longer than one of its kind does, under any configuration, is of a clock
+//!    that has jumped back.
 //! 4. There are [`SLOTS`] slots with [`MOST`] sessions each. The result that ends first gives way;
 //!    claims do not.
 //! 5. Other proxies of the same keys do not see the slots. Two that refresh one session at once are
@@ -15,14 +16,15 @@
 use std::time::Duration;
 
 use shared::store::{Change, Store, StoreFailure};
-use shared::time::Timestamp;
+use shared::time::{BEHIND, Timestamp};
+
+use crate::provider::LONGEST_CALL;
+use crate::renewal::MARGIN;
 
 /// How long the outcome of a refresh is kept.
 pub(crate) const GRACE: Duration = Duration::from_secs(60);
 /// How long after a refresh that could not be made it is tried again.
 const RETRY: Duration = Duration::from_secs(5);
-/// How far behind one worker's clock may be another's.
-const BEHIND: Duration = Duration::from_secs(1);
 const SLOTS: u32 = 128;
 const MOST: usize = 4;
 /// The longest id of a session, and the longest outcome, in bytes.
@@ -80,7 +82,7 @@ impl Shares {
         (id, generation): (&str, u32),
         now: Timestamp,
     ) -> Result<Option<Share>, StoreFailure> {
-        let entries = self.read(&store.read(&self.slot(id))?, now);
+        let entries = Self::read(&store.read(&self.slot(id))?, now);
         let beyond = |entry: &Entry| entry.id == id.as_bytes() && entry.generation > generation;
         Ok(entries.into_iter().find(beyond).map(|entry| entry.share))
     }
@@ -93,7 +95,7 @@ impl Shares {
         now: Timestamp,
     ) -> Result<Claim, StoreFailure> {
         store.update(&self.slot(id), |bytes| {
-            let mut entries = self.read(bytes, now);
+            let mut entries = Self::read(bytes, now);
             let same = |entry: &Entry| entry.id == id.as_bytes();
             if entries.iter().any(|entry| same(entry) && entry.generation >= generation) {
                 return Change::Keep(Claim::Theirs);
@@ -116,9 +118,9 @@ impl Shares {
         now: Timestamp,
         share: &Share,
     ) -> Result<(), StoreFailure> {
-        let until = now.after(self.term_of(share));
+        let until = now.after(longest(share));
         store.update(&self.slot(id), |bytes| {
-            let mut entries = self.read(bytes, now);
+            let mut entries = Self::read(bytes, now);
             entries.retain(|entry| entry.id != id.as_bytes());
             if entries.len() >= MOST && !make_room(&mut entries) {
                 return Change::Keep(());
@@ -129,20 +131,12 @@ impl Shares {
         })
     }
 
-    fn term_of(&self, share: &Share) -> Duration {
-        match share {
-            Share::Claimed => self.term,
-            Share::Renewed(_) | Share::Refused => GRACE,
-            Share::Failed => RETRY,
-        }
-    }
-
     /// The entries of a slot that still count; none where the bytes do not hold together.
-    fn read(&self, mut bytes: &[u8], now: Timestamp) -> Vec<Entry> {
+    fn read(mut bytes: &[u8], now: Timestamp) -> Vec<Entry> {
         let mut entries = Vec::new();
         while !bytes.is_empty() {
             let Some((entry, rest)) = read_one(bytes) else { return Vec::new() };
-            let latest = now.after(self.term_of(&entry.share)).after(BEHIND);
+            let latest = now.after(longest(&entry.share)).after(BEHIND);
             if now < entry.until && entry.until <= latest {
                 entries.push(entry);
             }
@@ -155,6 +149,15 @@ impl Shares {
         // An id is random, and no client can choose one.
         let mix = |hash: u32, byte: u8| hash.wrapping_mul(31).wrapping_add(u32::from(byte));
         format!("{}/{}", self.prefix, id.bytes().fold(0, mix) % SLOTS)
+    }
+}
+
+/// How long an entry lasts at most; a claim, under whatever configuration it was made.
+const fn longest(share: &Share) -> Duration {
+    match share {
+        Share::Claimed => LONGEST_CALL.saturating_add(MARGIN),
+        Share::Renewed(_) | Share::Refused => GRACE,
+        Share::Failed => RETRY,
     }
 }
 
@@ -255,16 +258,24 @@ mod tests {
     }
 
     #[test]
+    fn a_claim_of_another_configuration_counts() {
+        let (proxy, shares) = (Proxy::default(), shares());
+        let (store, before) = (Store::new(&proxy), Shares::new("x", LONGEST_CALL + MARGIN));
+        assert_eq!(before.claim(store, ("a", 1), at(100)), Ok(Claim::Ours));
+        assert_eq!(shares.claim(store, ("a", 1), at(101)), Ok(Claim::Theirs));
+    }
+
+    #[test]
     fn what_is_of_the_future_is_nothing() {
         let (proxy, shares) = (Proxy::default(), shares());
         let store = Store::new(&proxy);
         assert_eq!(shares.claim(store, ("a", 1), at(100)), Ok(Claim::Ours));
         assert_eq!(shares.claim(store, ("a", 1), at(99)), Ok(Claim::Theirs), "a little");
-        assert_eq!(shares.claim(store, ("a", 1), at(97)), Ok(Claim::Ours));
+        assert_eq!(shares.claim(store, ("a", 1), at(30)), Ok(Claim::Ours));
         for share in [Share::Renewed(b"new".to_vec()), Share::Refused, Share::Failed] {
             shares.publish(store, ("a", 1), at(100), &share).unwrap();
             assert_eq!(shares.look(store, ("a", 0), at(99)), Ok(Some(share)));
-            assert_eq!(shares.look(store, ("a", 0), at(98)), Ok(None));
+            assert_eq!(shares.look(store, ("a", 0), at(97)), Ok(None));
         }
     }
 
@@ -308,7 +319,7 @@ mod tests {
     proptest! {
         #[test]
         fn garbage_in_a_slot_is_an_empty_slot(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = shares().read(&bytes, at(100));
+            let _ = Shares::read(&bytes, at(100));
         }
     }
 }

@@ -19,8 +19,8 @@
 
 use crate::quota::{Algorithm, Rate, STEPS};
 
-/// How far behind one worker's clock may be another's, in nanoseconds.
-pub(crate) const BEHIND: u64 = 2_000_000_000;
+/// [`shared::time::BEHIND`] in nanoseconds.
+pub(crate) const BEHIND: u64 = shared::time::BEHIND.as_secs().saturating_mul(1_000_000_000);
 /// How many times its capacity a bucket may owe.
 pub(crate) const DEBT: u64 = 8;
 /// How many counts a sliding window has: the step that is running, and those of `per` before it.

@@ -10,10 +10,8 @@ use std::time::Duration;
 
 use shared::matching::path::{BadPath, Readings};
 use shared::store::{Change, Store};
-use shared::time::Timestamp;
+use shared::time::{BEHIND, Timestamp};
 
-/// How far behind one worker's clock may be another's.
-const BEHIND: Duration = Duration::from_secs(1);
 
 /// The debug switch as this worker knows it.
 #[derive(Debug)]

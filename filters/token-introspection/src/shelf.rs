@@ -16,15 +16,13 @@ use std::time::Duration;
 use shared::cache::Fingerprint;
 use shared::filter::Birth;
 use shared::store::{Change, Store};
-use shared::time::Timestamp;
+use shared::time::{BEHIND, Timestamp};
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 use crate::refusal::Fault;
 
 /// How many tokens there is room for; with the longest answer in each, 4 MiB.
 pub(crate) const SLOTS: u8 = 128;
-/// How far behind one worker's clock may be another's.
-const BEHIND: Duration = Duration::from_secs(1);
 
 /// The slots.
 pub(crate) struct Shelf {

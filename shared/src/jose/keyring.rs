@@ -12,12 +12,12 @@
 //! 5. A worker that claims a fetch and is gone before it ends holds the others up for as long as a
 //!    fetch may take, no longer. Nor does a clock that jumps.
 
+use std::hash::Hasher as _;
 use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::Value;
 use siphasher::sip::SipHasher24;
-use std::hash::Hasher as _;
 
 use super::jwk::KeySet;
 use super::remote::{Place, Remote};

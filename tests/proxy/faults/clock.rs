@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -68,13 +70,26 @@ struct World {
     upstream: Upstream,
     provider: Dependency,
     endpoint: Dependency,
+    /// Whether the provider has taken back [`WITHDRAWN`].
+    withdrawn: Arc<AtomicBool>,
 }
+
+/// An opaque token that is good at first.
+const WITHDRAWN: &str = "good-until-withdrawn";
 
 impl World {
     fn start(workers: u32) -> Self {
         let (clock, upstream) = (Clock::new(), Upstream::start());
         let provider = Dependency::http(|_| Answer::ok(&jwks(&[Key::of("p256")]).to_string()));
-        let endpoint = Dependency::http(|request| super::introspected(request, None));
+        let withdrawn = Arc::new(AtomicBool::new(false));
+        let is_withdrawn = Arc::clone(&withdrawn);
+        let endpoint = Dependency::http(move |request| {
+            let is_it = request.body.starts_with(format!("token={WITHDRAWN}").as_bytes());
+            if is_it && is_withdrawn.load(Ordering::SeqCst) {
+                return super::says(&json!({"active": false}));
+            }
+            super::introspected(request, None)
+        });
         let envoy = clock
             .setup()
             .filter("rate-limit", limits())
@@ -86,7 +101,7 @@ impl World {
             .log_field("at", "%START_TIME(%s)%")
             .workers(workers)
             .start();
-        let world = Self { clock, envoy, upstream, provider, endpoint };
+        let world = Self { clock, envoy, upstream, provider, endpoint, withdrawn };
         until("keys are there", || world.status(&always(0)) == 200);
         world.upstream.clear();
         world
@@ -192,11 +207,18 @@ fn moves(workers: u32) {
         world.set(3 * DAY);
         assert_eq!(world.status(&hour), 401);
         assert_eq!(world.status(&between(0, 4 * DAY, 2)), 200);
+        let opaque = bearer("/opaque", WITHDRAWN);
+        // More often than there are workers: most of them remember it then.
+        (0..4 * workers).for_each(|_| assert_eq!(world.status(&opaque), 200));
+        world.withdrawn.store(true, Ordering::SeqCst);
 
         // Back: what was used up then stays used up for an hour, and no longer.
         world.set(0);
         assert_eq!(world.status(&hour), 200);
         assert_eq!(world.status(&between(2 * DAY, 4 * DAY, 3)), 401, "not yet valid");
+        for _ in 0..4 * workers {
+            assert_eq!(world.status(&opaque), 401, "what was answered in time to come counts no more");
+        }
         assert_eq!(world.within("back"), 0, "nobody gains by a clock that is set back");
         world.set(HOUR + 60);
         assert_eq!(world.within("back"), 5, "an empty bucket is full an hour later");
