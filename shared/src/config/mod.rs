@@ -104,7 +104,6 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only its errors are looked at")]
     struct Outer {
         inner: Vec<Inner>,
     }
@@ -146,6 +145,21 @@ mod tests {
             r#"{"inner": [{"port": "hunter2"}]}"#,
             "inner[0].port: invalid type: a string, expected a whole number, 65535 at most",
         );
+    }
+
+    #[test]
+    fn a_number_may_be_written_as_text() {
+        let read = |text: &str| {
+            let value = serde_json::json!({"inner": [{"port": text}]});
+            interpret::<Outer>(value).map(|outer| outer.inner[0].port)
+        };
+        assert_eq!(read("8080"), Ok(8080));
+        assert_eq!(interpret::<f64>("0.25".into()), Ok(0.25));
+        assert_eq!(interpret::<u64>("5000000000".into()), Ok(5_000_000_000));
+        let message = "invalid type: a string, expected a whole number, 65535 at most";
+        for text in ["", " ", "-1", "65536", "0.5", "0x10", "8080 hunter2", "\"8080\"", "[1]", "null"] {
+            assert_eq!(read(text), Err(Invalid::at("inner[0].port", message)), "{text}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 use serde_json::{Map, Value, map};
 
-use super::{Invalid, PATH_ENDS};
+use super::{Invalid, PATH_ENDS, json};
 
 /// Reads a type from a value.
 pub(super) struct Reader(pub(super) Value);
@@ -82,17 +82,31 @@ impl Reader {
         }
     }
 
+    /// A number may be written as text: so Envoy hands over what YAML has with a fraction, or beyond
+    /// 32 bits, and so does a variable of the environment.
+    fn read_number<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
+        let Value::String(text) = &self.0 else { return self.deserialize_any(visitor) };
+        let wrong = self.wrong(&visitor);
+        match json::parse(text.as_bytes()) {
+            // What is out of bounds may be a password in the wrong place, too.
+            Ok(number @ Value::Number(_)) => {
+                Self(number).deserialize_any(visitor).map_err(|_| wrong)
+            }
+            _ => Err(wrong),
+        }
+    }
+
     /// Strings stop here where none is wanted, before a visitor quotes them.
     fn read_other<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
         if self.0.is_string() { Err(self.wrong(&visitor)) } else { self.deserialize_any(visitor) }
     }
 }
 
-/// The kinds of value that a string is not.
-macro_rules! read_other {
-    ($($name:ident)*) => {
+/// The kinds of value that are read so.
+macro_rules! read {
+    ($read:ident: $($name:ident)*) => {
         $(fn $name<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
-            self.read_other(visitor)
+            self.$read(visitor)
         })*
     };
 }
@@ -175,10 +189,11 @@ impl<'de> Deserializer<'de> for Reader {
         if self.0.is_object() { self.deserialize_any(visitor) } else { Err(self.wrong(&visitor)) }
     }
 
-    read_other! {
-        deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
+    read! { read_other: deserialize_bool deserialize_unit deserialize_seq deserialize_map }
+
+    read! {
+        read_number: deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
         deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_f32 deserialize_f64
-        deserialize_unit deserialize_seq deserialize_map
     }
 
     forward_to_deserialize_any! {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::client::{Request, Response};
 use tests::envoy::Setup;
-use tests::upstream::Received;
+use tests::upstream::{Received, Upstream};
 
 use super::{PARENT, World, parent};
 
@@ -62,6 +62,26 @@ fn the_senders_decision_holds_unless_it_is_not_asked() {
         assert_eq!(found, expected, "parent: {asks}, root: {root}");
         let of_ours = if root == "always" { 20 } else { 0 };
         assert_eq!(recorded(&world, number, 20), of_ours, "{root}");
+    }
+}
+
+/// Envoy reads YAML's fractions as texts where any value may stand.
+#[test]
+fn a_ratio_may_stand_in_a_bootstrap_of_yaml() {
+    let of = |ratio: f64| json!({"sampling": {"parent": false, "root": {"ratio": ratio}}});
+    let upstream = Upstream::start();
+    let envoy = Setup::new()
+        .filter_of_struct("trace-context", of(1e-12))
+        .upstream(&upstream)
+        .route(json!({
+            "match": {"path": "/whole"},
+            "route": {"cluster": "upstream"},
+            "metadata": {"filter_metadata": {"gatehouse": {"trace-context": of(0.999_999_999)}}},
+        }))
+        .start_with_yaml("");
+    for (path, flags) in [("/", "02"), ("/whole", "03")] {
+        assert_eq!(Request::get(path).send(envoy.address()).status, 200);
+        assert_eq!(parent(&upstream.last()).2, flags, "{path}");
     }
 }
 
