@@ -1,11 +1,14 @@
 //! Between filters: what one says of a request that another decides on, and what a client puts there in
 //! its own words.
 
+use std::thread;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tests::client::Request;
 use tests::envoy::{Envoy, Setup};
 use tests::tokens::{Key, claims, jwks, with};
-use tests::upstream::Upstream;
+use tests::upstream::{Answer, Upstream};
 
 const ISSUER: &str = "https://issuer.example";
 
@@ -52,17 +55,20 @@ fn policy(security: Value) -> Value {
 
 /// The filters as the tests run, in modules of their own as a rule, and as one chain.
 fn both(filters: &[(&str, Value)], upstream: &Upstream) -> [Envoy; 2] {
-    let alone = filters
-        .iter()
-        .fold(Setup::new(), |setup, (name, config)| setup.filter(name, config.clone()));
-    let chain: Vec<_> = filters.iter().map(|(name, config)| json!({*name: config})).collect();
-    let chained = Setup::new().bundled("chain", "chain", &json!({"chain": chain}));
-    [alone, chained].map(|setup| {
+    setups(filters).map(|setup| {
         setup
             .upstream(upstream)
             .log_field("groups", "%FILTER_STATE(wasm.gatehouse.groups:PLAIN)%")
             .start()
     })
+}
+
+fn setups(filters: &[(&str, Value)]) -> [Setup; 2] {
+    let alone = filters
+        .iter()
+        .fold(Setup::new(), |setup, (name, config)| setup.filter(name, config.clone()));
+    let chain: Vec<_> = filters.iter().map(|(name, config)| json!({*name: config})).collect();
+    [alone, Setup::new().bundled("chain", "chain", &json!({"chain": chain}))]
 }
 
 #[test]
@@ -137,6 +143,80 @@ fn a_host_in_front_of_a_path_opens_nothing() {
             ["//x/orders", "//x:80/orders?y", "/%2Fx/orders", "/\\x/orders", "//open/orders"]
         {
             assert_eq!(status(path), 400, "{path}");
+        }
+    }
+}
+
+/// Some are answered at once, and some wait for the provider meanwhile.
+#[test]
+fn users_at_the_same_time_are_not_taken_for_each_other() {
+    const USERS: usize = 20;
+    let upstream = Upstream::start();
+    let provider = Upstream::answering(|request| {
+        let body = String::from_utf8_lossy(&request.body).into_owned();
+        let token = body.split('&').find_map(|pair| pair.strip_prefix("token=")).unwrap();
+        let says = json!({"active": true, "sub": token, "aud": "api", "token_type": "Bearer"});
+        let kind = ("content-type".to_owned(), "application/json".to_owned());
+        let answer = Answer::Http(200, vec![kind], says.to_string().into_bytes());
+        Answer::After(Duration::from_millis(5), Box::new(answer))
+    });
+    let consumers = (0..USERS).map(|user| {
+        json!({"name": format!("key-{user}"), "keys": [{"id": "a", "value": format!("secret-{user}")}]})
+    });
+    let scheme = |name: &str| json!({"authenticator": name});
+    let filters = [
+        ("api-key-auth", json!({"verdict": "defer", "consumers": consumers.collect::<Vec<_>>()})),
+        ("jwt-auth", tokens(&json!({"verdict": "defer"}))),
+        (
+            "token-introspection",
+            json!({
+                "verdict": "defer",
+                "endpoint": {"uri": "https://idp.example/introspect", "cluster": "idp"},
+                "client": {"id": "test", "secret": "secret"},
+                "audiences": ["api"],
+                "sources": [{"header": "x-opaque"}],
+                "cache": {"ttl": "0s"},
+            }),
+        ),
+        (
+            "access-policy",
+            json!({
+                "schemes": {"key": scheme("api-key-auth"), "jwt": scheme("jwt-auth"),
+                    "opaque": scheme("token-introspection")},
+                "security": [{"key": []}, {"jwt": []}, {"opaque": []}],
+                "services": [{"name": "shop", "methods": [
+                    {"name": "all", "match": {"methods": ["GET"], "paths": ["/**"]}},
+                ]}],
+            }),
+        ),
+    ];
+    let tokens: Vec<_> = (0..USERS).map(|user| token(&json!({"sub": format!("jwt-{user}")}))).collect();
+    for setup in setups(&filters) {
+        upstream.clear();
+        let envoy =
+            setup.upstream(&upstream).cluster("idp", Some(provider.address())).workers(2).start();
+        thread::scope(|scope| {
+            for user in 0..USERS {
+                let (envoy, tokens) = (&envoy, &tokens);
+                scope.spawn(move || {
+                    for round in 0..30 {
+                        let (name, value) = match round % 3 {
+                            0 => ("x-api-key", format!("secret-{user}")),
+                            1 => ("authorization", tokens[user].clone()),
+                            _ => ("x-opaque", format!("opaque-{user}")),
+                        };
+                        let who = ["key", "jwt", "opaque"][round % 3];
+                        let request = Request::get("/").header("x-me", format!("{who}-{user}"));
+                        let answer = request.header(name, value).send(envoy.address());
+                        assert_eq!(answer.status, 200, "{who}-{user}: {answer}");
+                    }
+                });
+            }
+        });
+        let received = upstream.received();
+        assert_eq!(received.len(), USERS * 30);
+        for request in received {
+            assert_eq!(request.header("x-auth-subject"), request.header("x-me"), "{request:?}");
         }
     }
 }
