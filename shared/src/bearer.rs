@@ -1,17 +1,34 @@
 //! How a request without a good bearer token is refused (RFC 6750, 3), whoever looked at the token.
 
+use serde::{Deserialize, Deserializer, de::Error};
+
+use crate::jose::Url;
 use crate::reply::{Realm, Refusal, quoted};
 
 /// What a bearer token is asked for in the name of.
 #[derive(Clone, Copy, Debug)]
 pub struct Bearer<'a> {
     realm: &'a Realm,
+    metadata: Option<&'a ResourceMetadata>,
+}
+
+/// The address of what a client may know of a protected resource (RFC 9728, 3): whose tokens it
+/// takes, and for which scopes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceMetadata(String);
+
+impl<'de> Deserialize<'de> for ResourceMetadata {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Url::parse(&text).map_err(D::Error::custom)?;
+        Ok(Self(text))
+    }
 }
 
 impl<'a> Bearer<'a> {
-    /// The protection space of that name.
-    pub const fn of(realm: &'a Realm) -> Self {
-        Self { realm }
+    /// The protection space of that name, described there.
+    pub const fn of(realm: &'a Realm, metadata: Option<&'a ResourceMetadata>) -> Self {
+        Self { realm, metadata }
     }
 
     /// 401 for a request without a token: the challenge says nothing of an error (3.1).
@@ -40,7 +57,14 @@ impl<'a> Bearer<'a> {
     }
 
     fn challenge(self, more: &str) -> String {
-        format!("Bearer {}{more}", self.realm.parameter())
+        let realm = self.realm.parameter();
+        match self.metadata {
+            // RFC 9728, 5.1.
+            Some(ResourceMetadata(url)) => {
+                format!("Bearer {realm}, resource_metadata={}{more}", quoted(url))
+            }
+            None => format!("Bearer {realm}{more}"),
+        }
     }
 }
 
@@ -59,7 +83,7 @@ mod tests {
     #[test]
     fn each_refusal_has_its_status_and_its_challenge() {
         let realm = Realm::default();
-        let bearer = Bearer::of(&realm);
+        let bearer = Bearer::of(&realm, None);
         let plain = r#"Bearer realm="restricted""#;
         let with = |more: &str| format!("{plain}, {more}");
         assert_eq!(told(bearer.missing()), (401, plain.to_owned()));
@@ -72,5 +96,29 @@ mod tests {
             told(bearer.insufficient_scope("a b")),
             (403, with(r#"error="insufficient_scope", scope="a b""#))
         );
+    }
+
+    #[test]
+    fn each_challenge_says_where_the_resource_is_described() {
+        let (realm, url) = (Realm::default(), "https://api.example/.well-known/oauth-protected-resource");
+        let metadata: ResourceMetadata = serde_json::from_value(url.into()).unwrap();
+        let bearer = Bearer::of(&realm, Some(&metadata));
+        let plain = format!(r#"Bearer realm="restricted", resource_metadata="{url}""#);
+        assert_eq!(told(bearer.missing()), (401, plain.clone()));
+        for (refusal, error) in [
+            (bearer.repeated(), "invalid_request"),
+            (bearer.invalid("expired", "It is over"), "invalid_token"),
+            (bearer.insufficient_scope("a b"), "insufficient_scope"),
+        ] {
+            let (_, challenge) = told(refusal);
+            assert!(challenge.starts_with(&format!(r#"{plain}, error="{error}""#)), "{challenge}");
+        }
+    }
+
+    #[test]
+    fn what_would_end_the_quotes_is_no_address() {
+        for text in ["", "api.example", "https://", r#"https://a/"b"#, "https://a/\\", "https://a/#b"] {
+            assert!(serde_json::from_value::<ResourceMetadata>(text.into()).is_err(), "{text}");
+        }
     }
 }

@@ -17,6 +17,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, js
 use serde_json::{Map, Value, json};
 
 use crate::address::Network;
+use crate::bearer::ResourceMetadata;
 use crate::config::{AllOr, Common, Leeway, NonEmpty, Period, Secret, Size};
 use crate::filter::Plugin;
 use crate::identity::HeaderName;
@@ -81,6 +82,11 @@ written!(Url, "Url", {
     "description": "An address: `https://host[:port]/path[?query]`.",
     "type": "string",
     "pattern": r"^https?://[^/?#@\s][^#\s]*$",
+});
+written!(ResourceMetadata, "ResourceMetadata", {
+    "description": "An address: `https://host[:port]/path[?query]`.",
+    "type": "string",
+    "pattern": r#"^https?://[^/?#@\s"\\][^#\s"\\]*$"#,
 });
 written!(Realm, "Realm", {
     "description": "Printable ASCII, not empty.",

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
+use shared::bearer::ResourceMetadata;
 use shared::cache::CacheConfig;
 use shared::config::{Leeway, NonEmpty, Period};
 use shared::identity::{IdentityHeaders, Verdict};
@@ -92,6 +93,21 @@ pub(crate) struct ProviderConfig {
     /// `jti` that are good no more.
     #[serde(default)]
     pub(crate) revoked: Vec<String>,
+    /// What becomes of a token that is good only with a proof of possession.
+    #[serde(default)]
+    pub(crate) bound_tokens: BoundTokens,
+}
+
+/// What becomes of a token with `cnf`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum BoundTokens {
+    /// It is refused: nobody here looks at the proof.
+    #[default]
+    Refuse,
+    /// It is taken as any other: somebody else looks at the proof.
+    Accept,
 }
 
 /// Keys, or where they are.
@@ -141,6 +157,8 @@ pub struct Settings {
     /// What the client is asked for a token of; default `restricted`.
     #[serde(default)]
     pub(crate) realm: Realm,
+    /// Where it learns whose tokens are taken (RFC 9728); default not said.
+    pub(crate) resource_metadata: Option<ResourceMetadata>,
     /// Whether the filter decides, or a policy behind it.
     #[serde(default)]
     pub(crate) verdict: Verdict,

@@ -14,7 +14,7 @@ use shared::sources::{Source, Sources};
 use shared::time::Timestamp;
 
 use crate::JwtAuth;
-use crate::config::{DiscoveryConfig, JwksConfig, ProviderConfig};
+use crate::config::{BoundTokens, DiscoveryConfig, JwksConfig, ProviderConfig};
 use shared::filter::Plugin;
 
 /// A provider.
@@ -131,6 +131,7 @@ fn expected(config: &ProviderConfig) -> Result<Expected, Invalid> {
         kinds: config.token_types.as_ref().map(|kinds| kinds.to_vec()),
         required: required.map(|(path, values)| (path.clone(), values.to_vec())).collect(),
         revoked: config.revoked.iter().cloned().collect(),
+        bound: config.bound_tokens == BoundTokens::Accept,
     })
 }
 

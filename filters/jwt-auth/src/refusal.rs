@@ -61,7 +61,7 @@ impl From<Unexpected> for No {
 impl No {
     /// The refusal, with the challenge of the settings.
     pub(crate) fn refusal(self, settings: &Settings) -> Refusal {
-        let bearer = Bearer::of(&settings.realm);
+        let bearer = Bearer::of(&settings.realm, settings.resource_metadata.as_ref());
         let reason = match self {
             Self::Missing => return bearer.missing(),
             Self::Repeated => return bearer.repeated(),

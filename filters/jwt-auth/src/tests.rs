@@ -314,6 +314,12 @@ fn a_provider_may_expect_more_or_less() {
     check(json!({"token_types": ["at+jwt", "application/jwt"]}), json!({}), "continue");
     check(json!({"revoked": ["x"]}), json!({"jti": "x"}), "401 revoked");
     check(json!({"revoked": ["x"]}), json!({"jti": "y"}), "continue");
+    for proof in [json!({"jkt": "x"}), json!({"x5t#S256": "x"}), json!({}), json!("x")] {
+        let bound = json!({"cnf": proof});
+        check(json!({}), bound.clone(), "401 bound");
+        check(json!({"bound_tokens": "refuse"}), bound.clone(), "401 bound");
+        check(json!({"bound_tokens": "accept"}), bound, "continue");
+    }
     let claims = json!({"required_claims": {"org.id": ["acme", 7], "scope": ["read write"]}});
     check(claims.clone(), json!({"org": {"id": [7]}}), "continue");
     check(claims.clone(), json!({"org": {"id": "zenith"}}), "401 claim");

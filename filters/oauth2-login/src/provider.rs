@@ -112,6 +112,8 @@ impl Provider {
             issuer: issuer.to_owned(),
             audiences: Some(vec![client.id.clone()]),
             leeway,
+            // An ID token is shown to nobody else.
+            bound: true,
             ..Expected::default()
         };
         Ok(Self {

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::Value;
+use shared::bearer::ResourceMetadata;
 use shared::config::{Leeway, NonEmpty, Period, Secret};
 use shared::identity::{IdentityHeaders, Verdict};
 use shared::jose::Url;
@@ -174,6 +175,8 @@ pub struct Settings {
     /// What the client is asked for a token of; default `restricted`.
     #[serde(default)]
     pub(crate) realm: Realm,
+    /// Where it learns whose tokens are taken (RFC 9728); default not said.
+    pub(crate) resource_metadata: Option<ResourceMetadata>,
     /// Whether the filter decides, or a policy behind it.
     #[serde(default)]
     pub(crate) verdict: Verdict,

@@ -21,8 +21,6 @@ pub(crate) enum No {
     Issuer,
     /// It is of another type, such as a refresh token.
     Kind,
-    /// It is good only together with a proof that nobody looks at here.
-    Bound,
     /// It is not what was expected.
     Unexpected(Unexpected),
     /// A claim would be taken for another by the upstream.
@@ -99,7 +97,7 @@ impl Fault {
 impl No {
     /// The refusal, with the challenge of the settings.
     pub(crate) fn refusal(self, settings: &Settings) -> Refusal {
-        let bearer = Bearer::of(&settings.realm);
+        let bearer = Bearer::of(&settings.realm, settings.resource_metadata.as_ref());
         let reason = match self {
             Self::Missing => return bearer.missing(),
             Self::Repeated => return bearer.repeated(),
@@ -110,7 +108,6 @@ impl No {
             Self::Inactive => "inactive",
             Self::Issuer => "issuer",
             Self::Kind => "token_type",
-            Self::Bound => "bound",
             Self::Unexpected(unexpected) => unexpected.reason(),
             Self::Claim => "claim",
         };

@@ -10,6 +10,8 @@
 //! 4. A claim is found by its name, or by the names on the way to it with a dot between. The whole
 //!    name comes first: `https://example.com/roles` is a name.
 //! 5. A claim of the wrong type is as good as a wrong one.
+//! 6. A token with `cnf` is good only with a proof of possession (RFC 8705, 3; RFC 9449, 6), which is
+//!    not looked at here: without it, it is as good as stolen.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -43,6 +45,8 @@ pub struct Expected {
     pub required: Vec<(String, Vec<Value>)>,
     /// `jti` that are good no more.
     pub revoked: HashSet<String>,
+    /// Whether somebody else has seen to the proof of a token that is bound to one.
+    pub bound: bool,
 }
 
 impl Expected {
@@ -82,6 +86,8 @@ pub enum Unexpected {
     Claim,
     /// `jti` is on the list.
     Revoked,
+    /// It is good only with a proof that nobody looks at.
+    Bound,
 }
 
 impl Unexpected {
@@ -97,6 +103,7 @@ impl Unexpected {
             Self::Kind => "type",
             Self::Claim => "claim",
             Self::Revoked => "revoked",
+            Self::Bound => "bound",
         }
     }
 }
@@ -187,6 +194,9 @@ impl Expected {
         claims: &Claims,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, Unexpected> {
+        if !self.bound && claims.0.contains_key("cnf") {
+            return Err(Unexpected::Bound);
+        }
         // RFC 7519, 4.1.2: a subject is a text.
         if claims.0.get("sub").is_some_and(|subject| !subject.is_string()) {
             return Err(Unexpected::Claim);

@@ -1,6 +1,7 @@
 //! What a provider may say of its tokens besides who they are from, and what is wrong to say.
 
 use serde_json::{Value, json};
+use tests::client::Request;
 use tests::envoy::Setup;
 use tests::tokens::{Key, now};
 
@@ -51,6 +52,8 @@ fn each_expectation_lets_through_what_meets_it_and_refuses_what_does_not() {
         (&own, json!({"jti": null}), 200, ""),
         (&own, json!({"jti": "stolen-1"}), 401, "revoked"),
         (&own, json!({"jti": "stolen-2"}), 401, "revoked"),
+        (&own, json!({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}), 401, "bound"),
+        (&own, json!({"cnf": {"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}}), 401, "bound"),
         (&own, json!({"exp": now() + 7000}), 200, ""),
         (&own, json!({"exp": now() + 7500}), 401, "lifetime"),
         (&own, json!({"iat": null, "exp": now() + 7500}), 401, "lifetime"),
@@ -98,6 +101,39 @@ fn a_token_without_an_end_is_good_where_none_is_asked_for() {
 }
 
 #[test]
+fn a_bound_token_is_taken_where_somebody_else_looks_at_the_proof() {
+    let mut config = strict();
+    config["providers"][0]["bound_tokens"] = json!("accept");
+    let bound = token(&json!("session+jwt"), json!({"cnf": {"jkt": "x"}}));
+    let (envoy, _upstream) = start(config);
+    assert_eq!(bearer(&bound).send(envoy.address()).status, 200);
+}
+
+#[test]
+fn a_client_learns_where_the_resource_is_described() {
+    let mut config = config();
+    let url = "https://api.example/.well-known/oauth-protected-resource";
+    config["resource_metadata"] = json!(url);
+    config["rules"] = json!([{"match": {"paths": ["/jobs"]}, "scopes": ["jobs:run"],
+        "resource_metadata": format!("{url}/jobs")}]);
+    let (envoy, _upstream) = start(config);
+    let realm = r#"Bearer realm="Example", resource_metadata="#;
+    let challenge = |request: Request| {
+        let answer = request.send(envoy.address());
+        (answer.status, answer.header("www-authenticate").unwrap())
+    };
+    let bare = Request::get("/");
+    assert_eq!(challenge(bare), (401, format!(r#"{realm}"{url}""#)));
+    let (status, said) = challenge(bearer("made.up.token"));
+    assert_eq!(status, 401);
+    assert!(said.starts_with(&format!(r#"{realm}"{url}", error="invalid_token""#)), "{said}");
+    let token = Key::of("p256").sign("ES256", &but(json!({})));
+    let poor = Request::get("/jobs").header("authorization", format!("Bearer {token}"));
+    let needs = r#"error="insufficient_scope", scope="jobs:run""#;
+    assert_eq!(challenge(poor), (403, format!(r#"{realm}"{url}/jobs", {needs}"#)));
+}
+
+#[test]
 fn a_wrong_configuration_is_refused_with_its_path() {
     let error = |config| Setup::new().filter("jwt-auth", config).configuration_error();
     let but = |name: &str, value: Value| {
@@ -113,6 +149,12 @@ fn a_wrong_configuration_is_refused_with_its_path() {
     assert_eq!(
         error(but("leeway", json!("11m"))),
         "providers[0].leeway: `11m` is more than ten minutes"
+    );
+    let mut told = config();
+    told["resource_metadata"] = json!("api.example");
+    assert_eq!(
+        error(told),
+        "resource_metadata: `api.example` is not an address: it begins with `https://` or `http://`"
     );
     let mut twice = config();
     let same = twice["providers"][0].clone();

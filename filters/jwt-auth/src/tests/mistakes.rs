@@ -67,7 +67,8 @@ fn mistakes_in_what_a_provider_is_are_named() {
         "audience: unknown field `audience`, expected one of `name`, `issuer`, `audiences`, \
          `any_audience`, `algorithms`, `jwks`, `discovery`, `sources`, `leeway`, `max_lifetime`, \
          `require_expiration`, `token_types`, `required_claims`, `scopes`, `scopes_claims`, \
-         `groups_claim`, `consumer_claims`, `claims`, `claim_headers`, `revoked`",
+         `groups_claim`, `consumer_claims`, `claims`, `claim_headers`, `revoked`, \
+         `bound_tokens`",
     );
 }
 
@@ -343,7 +344,7 @@ fn mistakes_in_the_settings_are_named() {
     );
     refuse(
         &with(json!({"provider": []})),
-        "provider: unknown field; known are mode, errors, realm, verdict, providers, scopes, \
+        "provider: unknown field; known are mode, errors, realm, resource_metadata, verdict, providers, scopes, \
          required_claims, forward_credentials, verified_cache, crypto, identity_headers, rules, \
          route_overrides",
     );
