@@ -91,6 +91,21 @@ fn an_operation_is_named_by_its_id_or_its_place() {
 }
 
 #[test]
+fn a_policy_that_takes_nobody_too_is_one_that_check_takes() {
+    let text = document(true).replace(
+        r#"[{"api_key_header_Authorization":[]}]"#,
+        r#"[{},{"api_key_header_Authorization":[]}]"#,
+    );
+    let output = check(&["policy", "-", "--dialect", "openapi"], &text, 0, "goes on as nobody");
+    let alternatives = json!([{"api_key_header_Authorization": []}, "anonymous"]);
+    assert_eq!(yaml(&output)["services"][0]["methods"][0]["security"], alternatives);
+    let text_of_it = String::from_utf8(output.stdout).unwrap();
+    let checked = run(&["check", "--strict", "-"], &text_of_it);
+    assert_eq!(checked.status.code(), Some(0), "{}", String::from_utf8_lossy(&checked.stdout));
+    check(&["policy", "-", "--dialect", "goa"], &text, 1, "opens it to all");
+}
+
+#[test]
 fn what_the_filter_would_refuse_is_not_printed() {
     let odd = document(true).replace("/users/public", "/users/..");
     let refused = check(&["policy", "-", "--dialect", "goa"], &odd, 1, "is not a path pattern");

@@ -33,7 +33,7 @@ impl<'a> Bearer<'a> {
 
     /// 401 for a request without a token: the challenge says nothing of an error (3.1).
     pub fn missing(self) -> Refusal {
-        Refusal::unauthorized("missing", self.challenge(""))
+        Refusal::unauthorized("missing", self.challenge("")).of_nothing()
     }
 
     /// 400 for a request with several tokens.

@@ -59,6 +59,9 @@ pub struct Refused {
     pub status: u16,
     /// The headers with which it would have.
     pub headers: Vec<(Cow<'static, str>, String)>,
+    /// Whether no credential was presented. What does not say so is of one that is no good.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub missing: bool,
 }
 
 /// Evidence as an authenticator leaves it.

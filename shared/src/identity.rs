@@ -417,6 +417,7 @@ pub fn conclude(
             let testimony = Testimony::refused(Refused {
                 reason: refusal.reason().into(),
                 status: refusal.status(),
+                missing: refusal.is_of_nothing(),
                 headers: refusal.into_headers().map(|(name, text)| (name.into(), text)).collect(),
             });
             effects.leave(evidence_name(filter), Rc::new(testimony));

@@ -60,6 +60,7 @@ pub struct Refusal {
     detail: Cow<'static, str>,
     headers: Vec<(&'static str, String)>,
     problem: Option<Box<Problem>>,
+    is_of_nothing: bool,
 }
 
 /// A type of problem of its own (RFC 9457, 3.1.1), and the member that comes with it.
@@ -158,6 +159,18 @@ impl Refusal {
         Self { problem: Some(Box::new(problem)), ..self }
     }
 
+    /// The same refusal, for the reason that no credential was presented: not of one that is no good.
+    #[must_use]
+    pub const fn of_nothing(mut self) -> Self {
+        self.is_of_nothing = true;
+        self
+    }
+
+    /// Whether no credential was presented.
+    pub const fn is_of_nothing(&self) -> bool {
+        self.is_of_nothing
+    }
+
     /// The headers that it needs, `www-authenticate` among them.
     pub fn headers(&self) -> &[(&'static str, String)] {
         &self.headers
@@ -213,7 +226,8 @@ impl Refusal {
     }
 
     fn new(kind: Kind, reason: &'static str, detail: &'static str) -> Self {
-        Self { kind, reason, detail: detail.into(), headers: Vec::new(), problem: None }
+        let (headers, problem, is_of_nothing) = (Vec::new(), None, false);
+        Self { kind, reason, detail: detail.into(), headers, problem, is_of_nothing }
     }
 
     fn body(&self, format: Format, request: &Request<'_>) -> (&'static str, String) {

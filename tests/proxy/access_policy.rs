@@ -1,5 +1,6 @@
 //! `access-policy` in the real Envoy, behind the three authenticators, which leave it the decision.
 
+mod anonymous;
 mod guide;
 mod settings;
 mod table;
@@ -127,6 +128,11 @@ fn large() -> Value {
             "name": "audit",
             "match": get("/users/audit"),
             "security": [{"jwt": ["api:read", "api:audit"]}],
+        }),
+        json!({
+            "name": "home",
+            "match": get("/home"),
+            "security": ["anonymous", {"jwt": ["api:read"]}, {"api_key": [], "basic": []}],
         }),
     ]);
     let services = config["services"].as_array_mut().unwrap();

@@ -7,9 +7,11 @@
 //!    requires to it ([`Dialect`]).
 //! 3. Nothing is open because the document does not say: an operation is, if it says `security: []`,
 //!    or is named by `--public`.
-//! 4. What has more than one meaning, or none that a policy can have, is refused with the name of the
+//! 4. `{}` among other alternatives is OpenAPI's way to write that credentials are optional, and becomes
+//!    `anonymous`. Goa has no such thing: in its documents, and alone, it is refused.
+//! 5. What has more than one meaning, or none that a policy can have, is refused with the name of the
 //!    operation. What may surprise is reported.
-//! 5. Secrets have no place in a policy: a scheme is bound to an authenticator by its kind.
+//! 6. Secrets have no place in a policy: a scheme is bound to an authenticator by its kind.
 
 mod parts;
 
@@ -319,18 +321,29 @@ impl<'a> Reader<'a> {
             self.report.push(format!("{id}: is open by --public, whatever it requires"));
             return Ok(json!("none"));
         }
-        let mut required = Vec::new();
+        let (mut required, mut is_optional) = (Vec::new(), false);
         for alternative in alternatives {
             let Value::Object(schemes) = alternative else {
                 return Err("has an alternative that is no object".into());
             };
             if schemes.is_empty() {
+                is_optional = true;
+            } else {
+                required.push(self.alternative(schemes, id)?);
+            }
+        }
+        if is_optional {
+            // In Goa whoever calls without credentials is let in where `NoSecurity` says so alone.
+            if self.dialect == Dialect::Goa || required.is_empty() {
                 return Err(format!(
                     "has an alternative without a scheme, which opens it to all; \
                     if that is meant, say --public '{id}'"
                 ));
             }
-            required.push(self.alternative(schemes, id)?);
+            self.report.push(format!(
+                "{id}: goes on as nobody where no credential is sent (`{{}}`); one that is no good is refused"
+            ));
+            required.push(json!("anonymous"));
         }
         Ok(Value::Array(required))
     }

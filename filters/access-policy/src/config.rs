@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::de::{Error, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use shared::config::{AllOr, Names, NonEmpty};
@@ -120,8 +121,17 @@ pub(crate) struct Place {
 pub(crate) enum Security {
     /// Nothing.
     None,
-    /// One of these, each all of its schemes with the scopes named.
-    Alternatives(Vec<BTreeMap<String, Vec<String>>>),
+    /// One of these.
+    Alternatives(Vec<Choice>),
+}
+
+/// One of the alternatives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// All of these schemes, with the scopes named.
+    Schemes(BTreeMap<String, Vec<String>>),
+    /// No credential at all.
+    Anonymous,
 }
 
 impl<'de> Deserialize<'de> for Security {
@@ -130,19 +140,31 @@ impl<'de> Deserialize<'de> for Security {
     }
 }
 
+impl<'de> Deserialize<'de> for Choice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ChoiceVisitor)
+    }
+}
+
 #[cfg(feature = "schema")]
 shared::written!(Security, "Security", {
-    "description": "`none`, or a list of alternatives such as `{ jwt: [\"api:read\"] }`.",
+    "description": "`none`, or a list of alternatives such as `{ jwt: [\"api:read\"] }`, and `anonymous`.",
     "anyOf": [
         {"const": "none"},
         {
             "type": "array",
             "minItems": 1,
             "items": {
-                "type": "object",
-                "minProperties": 1,
-                "additionalProperties": {"type": "array", "items": {"type": "string"}},
+                "anyOf": [
+                    {
+                        "type": "object",
+                        "minProperties": 1,
+                        "additionalProperties": {"type": "array", "items": {"type": "string"}},
+                    },
+                    {"const": "anonymous"},
+                ],
             },
+            "contains": {"type": "object"},
         },
     ],
 });
@@ -170,17 +192,44 @@ impl<'de> Visitor<'de> for SecurityVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Security, A::Error> {
         let mut alternatives = Vec::new();
-        while let Some(alternative) = list.next_element::<BTreeMap<String, Vec<String>>>()? {
-            if alternative.is_empty() {
-                // In OpenAPI this is "nothing", which is too much for two brackets to say.
-                return Err(A::Error::custom("an alternative without a scheme; write `none`"));
+        while let Some(alternative) = list.next_element::<Choice>()? {
+            if alternative == Choice::Anonymous && alternatives.contains(&alternative) {
+                return Err(A::Error::custom("`anonymous` comes twice"));
             }
             alternatives.push(alternative);
         }
-        if alternatives.is_empty() {
-            return Err(A::Error::custom("a list of at least one alternative, or `none`"));
+        match alternatives.as_slice() {
+            [] => Err(A::Error::custom("a list of at least one alternative, or `none`")),
+            [Choice::Anonymous] => Err(A::Error::custom("`anonymous` alone; write `none`")),
+            _ => Ok(Security::Alternatives(alternatives)),
         }
-        Ok(Security::Alternatives(alternatives))
+    }
+}
+
+struct ChoiceVisitor;
+
+impl<'de> Visitor<'de> for ChoiceVisitor {
+    type Value = Choice;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("`anonymous`, or schemes such as `{ jwt: [\"api:read\"] }`")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Choice, E> {
+        if text == "anonymous" {
+            Ok(Choice::Anonymous)
+        } else {
+            Err(E::custom("is not `anonymous`"))
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Choice, A::Error> {
+        let schemes = BTreeMap::deserialize(MapAccessDeserializer::new(map))?;
+        if schemes.is_empty() {
+            // In OpenAPI this is "nothing", which is too much for two brackets to say.
+            return Err(A::Error::custom("an alternative without a scheme; write `anonymous`"));
+        }
+        Ok(Choice::Schemes(schemes))
     }
 }
 

@@ -6,6 +6,9 @@
 //!    level replaces a wider one, whole. `none` opens, and only where it is written.
 //! 3. A list is alternatives, of which one has to hold; an object in it is schemes, which all have to
 //!    hold, each with all of its scopes. Halves of two alternatives do not add up to one.
+//!    `anonymous` in the list, tried last, takes nobody too: if every authenticator that is asked says
+//!    that no credential was presented. One that is no good is refused, and so is a good one that is
+//!    not enough.
 //! 4. `allow` is satisfied if one of the credentials of the alternative is of somebody it names.
 //! 5. If none holds: 403 where one was authenticated and lacked a scope or is not allowed; else 503 or
 //!    429 where an authenticator would have said so; else 401 with the challenge of every scheme
@@ -13,7 +16,7 @@
 //! 6. Credentials are looked at by the authenticators in front (`verdict: defer`), which leave their
 //!    evidence in filter state, where no client can. One that is needed and has not run: 503.
 //! 7. The upstream is told of the credentials of the alternative that held, of no others; what a
-//!    client says of itself is taken off. On what is open nobody is told of.
+//!    client says of itself is taken off. On what is open, and of nobody, nobody is told of.
 //! 8. `gatehouse.service` and `gatehouse.method` are left in filter state, refused or not.
 //! 9. `require_https` redirects (308, to the same host and path) or refuses what the proxy says came
 //!    otherwise (`x-forwarded-proto`, else `:scheme`).
@@ -41,6 +44,7 @@ use shared::view::Request;
 use config::RequireHttps;
 pub use config::{Config, Settings};
 use policy::{Operation, Policy};
+use verdict::Grant;
 
 /// The plugin. All of the policy is in its settings.
 pub struct AccessPolicy {
@@ -98,9 +102,12 @@ impl Filter for Decision {
         effects.set_state(Rc::clone(&plugin.service), service.into());
         effects.set_state(Rc::clone(&plugin.method), method.into());
         match verdict::of(policy, operation, &plugin.memory, request) {
-            Ok(identities) => {
-                verdict::tell(&identities, request, effects);
+            Ok(grant) => {
+                verdict::tell(&grant, request, effects);
                 effects.count("allowed");
+                if matches!(grant, Grant::Anonymous) {
+                    effects.count("anonymous");
+                }
                 Flow::Continue
             }
             Err(refusal) => Flow::Refuse(refusal),

@@ -8,7 +8,7 @@ use shared::config::{AllOr, Invalid};
 use shared::evidence::Known;
 use shared::identity::AUTHENTICATORS;
 
-use crate::config::{Allow, MethodEntry, Security, ServiceEntry, Settings, Written};
+use crate::config::{Allow, Choice, MethodEntry, Security, ServiceEntry, Settings, Written};
 use crate::table::Table;
 
 /// The policy.
@@ -36,7 +36,21 @@ pub(crate) struct Operation {
     pub(crate) method: Rc<str>,
     /// One of these has to hold; none at all is needed where there are none.
     pub(crate) alternatives: Vec<Alternative>,
+    /// Whether who shows none of their credentials is let through as nobody.
+    pub(crate) anonymous: bool,
     pub(crate) allow: AllOr<Allow>,
+}
+
+impl Operation {
+    /// Whether nothing is required.
+    pub(crate) fn is_open(&self) -> bool {
+        self.alternatives.is_empty()
+    }
+
+    /// Every scheme that is asked for, in the order of the alternatives.
+    pub(crate) fn asked(&self) -> impl Iterator<Item = &Requirement> {
+        self.alternatives.iter().flat_map(|alternative| &alternative.schemes)
+    }
 }
 
 /// All of these schemes have to hold.
@@ -150,8 +164,20 @@ impl Compiler {
         };
         let alternatives = self.alternatives(security).map_err(|error| error.within("security"))?;
         let allow = method.allow.as_ref().or(allow).cloned().unwrap_or_default();
-        if alternatives.is_empty() && method.allow.as_ref().is_some_and(|a| a.named().is_some()) {
+        let is_own = method.allow.as_ref().is_some_and(|allow| allow.named().is_some());
+        if alternatives.is_empty() && is_own {
             return Err(Invalid::at("allow", "names some, where `security: none` knows nobody"));
+        }
+        let anonymous = security.takes_nobody();
+        // Who is kept out by it had only to leave the credential out.
+        if anonymous && allow.named().is_some() {
+            let message = "names some, where `anonymous` lets in who shows nothing";
+            return Err(if is_own {
+                Invalid::at("allow", message)
+            } else {
+                let whose = "the `allow` of its service or the API";
+                Invalid::at("", format!("{whose} {message}; write `allow: all`"))
+            });
         }
         let number = self.policy.operations.len();
         for (index, path) in method.place.paths.iter().enumerate() {
@@ -171,6 +197,7 @@ impl Compiler {
             service: Rc::clone(service),
             method: Rc::from(method.name),
             alternatives,
+            anonymous,
             allow,
         });
         Ok(())
@@ -178,10 +205,14 @@ impl Compiler {
 
     fn alternatives(&self, security: &Security) -> Result<Vec<Alternative>, Invalid> {
         let Security::Alternatives(alternatives) = security else { return Ok(Vec::new()) };
-        let of = |(index, schemes)| {
-            self.alternative(schemes).map_err(|error| error.within(&format!("[{index}]")))
+        let of = |(index, choice): (usize, &Choice)| match choice {
+            Choice::Anonymous => None,
+            Choice::Schemes(schemes) => {
+                let alternative = self.alternative(schemes);
+                Some(alternative.map_err(|error| error.within(&format!("[{index}]"))))
+            }
         };
-        alternatives.iter().enumerate().map(of).collect()
+        alternatives.iter().enumerate().filter_map(of).collect()
     }
 
     fn alternative(
@@ -204,6 +235,13 @@ impl Compiler {
             })
         };
         Ok(Alternative { schemes: schemes.iter().map(of).collect::<Result<_, _>>()? })
+    }
+}
+
+impl Security {
+    /// Whether `anonymous` is among the alternatives.
+    fn takes_nobody(&self) -> bool {
+        matches!(self, Self::Alternatives(choices) if choices.contains(&Choice::Anonymous))
     }
 }
 

@@ -5,6 +5,7 @@ use shared::testing::{Bench, Outcome};
 
 use super::*;
 
+mod anonymous;
 mod enforced;
 
 /// The policy of the production guide: Basic for the API, a key for the service, a token for one of
@@ -452,7 +453,7 @@ fn mistakes_in_the_policy_are_named() {
     );
     refuse(
         &with(json!({"security": [{}]})),
-        "security: an alternative without a scheme; write `none`",
+        "security[0]: an alternative without a scheme; write `anonymous`",
     );
     refuse(&with(json!({"security": "open"})), "security: is not `none`");
     refuse(&with(json!({"security": null})), "security: is null; leave the field out instead");

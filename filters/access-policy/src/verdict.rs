@@ -33,23 +33,36 @@ enum Failure {
     NotAllowed,
 }
 
-/// The identities of the alternative that holds: none where nothing is required.
+/// As whose a request goes on.
+pub(crate) enum Grant {
+    /// Nothing is required.
+    Open,
+    /// Nobody's, where nobody will do.
+    Anonymous,
+    /// Theirs: the alternative with these identities holds.
+    Known(Vec<Rc<Known>>),
+}
+
+/// Whether a request goes on, and as whose.
 pub(crate) fn of(
     policy: &Policy,
     operation: &Operation,
     memory: &Memory,
     request: &Request<'_>,
-) -> Result<Vec<Rc<Known>>, Refusal> {
-    if operation.alternatives.is_empty() {
-        return Ok(Vec::new());
+) -> Result<Grant, Refusal> {
+    if operation.is_open() {
+        return Ok(Grant::Open);
     }
     let mut read = Read { policy, memory, request, evidence: Vec::new() };
     let mut failures = Vec::new();
     for alternative in &operation.alternatives {
         match holds(alternative, operation, &mut read) {
-            Ok(identities) => return Ok(identities),
+            Ok(identities) => return Ok(Grant::Known(identities)),
             Err(failure) => failures.push(failure),
         }
+    }
+    if operation.anonymous && shows_nothing(operation, &mut read) {
+        return Ok(Grant::Anonymous);
     }
     Err(refusal(operation, &failures, &mut read))
 }
@@ -57,13 +70,25 @@ pub(crate) fn of(
 /// A name, and what is said under it.
 type Part = (Rc<str>, Rc<[u8]>);
 
+/// Whether every authenticator that is asked says that it was shown nothing. One that was shown a bad
+/// credential, or cannot say, or has not run, does not: who has lost a session is to learn of it.
+fn shows_nothing(operation: &Operation, read: &mut Read<'_, '_>) -> bool {
+    let mut asked = operation.asked();
+    asked.all(|requirement| match read.known(requirement.authenticator) {
+        Err(Failure::Refused(refused)) => refused.missing,
+        _ => false,
+    })
+}
+
 /// Tells the upstream and the filters behind who it is, and takes back what an authenticator that
 /// enforces has told of anybody else.
-pub(crate) fn tell(identities: &[Rc<Known>], request: &Request<'_>, effects: &mut Effects) {
-    // Nothing is required: who enforces in front speaks for itself.
-    if identities.is_empty() {
-        return;
-    }
+pub(crate) fn tell(grant: &Grant, request: &Request<'_>, effects: &mut Effects) {
+    let identities = match grant {
+        // Who enforces in front speaks for itself.
+        Grant::Open => return,
+        Grant::Anonymous => &[][..],
+        Grant::Known(identities) => identities,
+    };
     // Of two that say it, the first is believed. Without a value where it was told already.
     let mut headers: Vec<(&str, Option<&Part>)> = Vec::new();
     let mut texts: Vec<&Part> = Vec::new();
@@ -151,8 +176,7 @@ fn refusal(
         let authenticator = policy.authenticators.get(number);
         authenticator.map(|known| known.challenge.clone()).unwrap_or_default()
     };
-    let asked = operation.alternatives.iter().flat_map(|of| &of.schemes);
-    for number in asked.map(|requirement| requirement.authenticator) {
+    for number in operation.asked().map(|requirement| requirement.authenticator) {
         if let Err(Failure::Missing(number)) = read.known(number) {
             let name = policy.authenticators.get(number).map_or("", |known| &known.name);
             log::error!("access-policy: {name} has not run on a request that needs it");
@@ -196,7 +220,7 @@ fn refusal(
 /// policy has it.
 fn unauthenticated(operation: &Operation, read: &mut Read<'_, '_>) -> Refusal {
     let mut challenges: Vec<String> = Vec::new();
-    for requirement in operation.alternatives.iter().flat_map(|of| &of.schemes) {
+    for requirement in operation.asked() {
         let number = requirement.authenticator;
         let said = match read.known(number) {
             Err(Failure::Refused(refused)) => {

@@ -141,7 +141,8 @@ impl No {
             Self::NotYetValid => "not_yet_valid",
             Self::Expired => "expired",
         };
-        Refusal::unauthorized(reason, challenge(sources, settings))
+        let refusal = Refusal::unauthorized(reason, challenge(sources, settings));
+        if self == Self::Missing { refusal.of_nothing() } else { refusal }
     }
 }
 

@@ -269,6 +269,18 @@ fn a_deferred_verdict_leaves_evidence_takes_keys_off_and_lets_through() {
 }
 
 #[test]
+fn evidence_says_whether_a_key_was_presented() {
+    let mut bench = bench(&with(json!({"verdict": "defer"})));
+    let mut says =
+        |headers: &[(&str, &str)]| bench.send(headers).line().contains("\"missing\":true");
+    assert!(says(&[(":path", "/")]));
+    for bad in ["", "nobodys-key"] {
+        assert!(!says(&[("x-api-key", bad)]), "{bad}");
+    }
+    assert!(!says(&[("x-api-key", "nobodys-key"), ("x-api-key", "nobodys-key")]));
+}
+
+#[test]
 fn shadow_mode_counts_and_changes_nothing_for_the_upstream() {
     let mut bench = bench(&with(json!({"mode": "shadow"})));
     assert_eq!(

@@ -208,7 +208,12 @@ impl No {
             Self::NotYetValid => "not_yet_valid",
             Self::Expired => "expired",
         };
-        Refusal::unauthorized(reason, challenge(settings))
+        let refusal = Refusal::unauthorized(reason, challenge(settings));
+        match self {
+            // What another scheme is meant for is no credential of this one, good or bad.
+            Self::Missing | Self::OtherScheme => refusal.of_nothing(),
+            _ => refusal,
+        }
     }
 }
 

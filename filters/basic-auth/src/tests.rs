@@ -318,6 +318,22 @@ fn a_deferred_verdict_leaves_evidence_and_lets_through() {
 }
 
 #[test]
+fn evidence_says_whether_a_credential_was_presented() {
+    let mut bench = bench(&with(json!({"verdict": "defer"})));
+    let mut says =
+        |headers: &[(&str, &str)]| bench.send(headers).line().contains("\"missing\":true");
+    assert!(says(&[(":path", "/")]));
+    // Another scheme's is none of this one: whether its authenticator stands in front or behind.
+    for other in ["Bearer x", "garbage", ""] {
+        assert!(says(&[("authorization", other)]), "{other}");
+    }
+    for bad in ["Basic", "Basic !", &basic("carol:x"), &basic("nobody:x")] {
+        assert!(!says(&[("authorization", bad)]), "{bad}");
+    }
+    assert!(!says(&[("authorization", "Bearer x"), ("authorization", "Bearer y")]));
+}
+
+#[test]
 fn shadow_mode_counts_and_changes_nothing_for_the_upstream() {
     let mut bench = bench(&with(json!({"mode": "shadow"})));
     assert_eq!(

@@ -58,6 +58,7 @@ fn policy(mode: &str) -> (&'static str, Value) {
     let methods = |name: &str, path: &str, security: Value| json!({"name": name, "match": {"methods": ["GET"], "paths": [path]}, "security": security});
     let services = json!([{"name": "users", "methods": [
         methods("open", "/open", json!("none")),
+        methods("optional", "/optional", json!([{"key": ["api:read"]}, {"basic": []}, "anonymous"])),
         methods("either", "/either", json!([{"key": []}, {"basic": []}])),
         methods("both", "/both", json!([{"key": ["api:read"], "basic": []}])),
         methods("write", "/write", json!([{"key": ["api:write"]}])),
@@ -69,8 +70,18 @@ fn policy(mode: &str) -> (&'static str, Value) {
 }
 
 fn request(dice: &mut Dice) -> Vec<(&'static str, &'static str)> {
-    let paths =
-        ["/open", "/either", "/both", "/write", "/off/1", "/healthz", "/else", "/both%2f", "/%zz"];
+    let paths = [
+        "/open",
+        "/optional",
+        "/either",
+        "/both",
+        "/write",
+        "/off/1",
+        "/healthz",
+        "/else",
+        "/both%2f",
+        "/%zz",
+    ];
     let mut headers = vec![
         (":method", dice.pick(&["GET", "GET", "GET", "POST"])),
         (":path", dice.pick(&paths)),

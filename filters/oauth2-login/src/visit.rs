@@ -18,6 +18,9 @@ use crate::seal::Kind;
 use crate::session::{Seen, Session};
 use crate::{NAME, OAuth2Login, Opened};
 
+/// Why there is nobody: nothing of a session was sent.
+const NO_SESSION: &str = "no_session";
+
 impl OAuth2Login {
     /// Lets a request through that has a session.
     pub(crate) fn visit(
@@ -102,7 +105,7 @@ impl OAuth2Login {
     /// The session of a request, ended or not; or why there is none.
     pub(crate) fn kept(&mut self, request: &Request<'_>) -> Result<Rc<Opened>, &'static str> {
         match self.jar.session(request) {
-            Kept::Nothing => Err("no_session"),
+            Kept::Nothing => Err(NO_SESSION),
             Kept::Broken => Err("session_broken"),
             Kept::Whole(sealed) => self.open(&sealed, request.now()).ok_or("session_invalid"),
         }
@@ -159,7 +162,10 @@ impl OAuth2Login {
     ) -> Flow {
         // The scheme of draft-broyer-http-cookie-auth: there is no registered one for cookies.
         let challenge = format!("Cookie {}", settings.realm.parameter());
-        let refusal = Refusal::unauthorized(why, challenge.clone());
+        let mut refusal = Refusal::unauthorized(why, challenge.clone());
+        if why == NO_SESSION {
+            refusal = refusal.of_nothing();
+        }
         if settings.verdict == Verdict::Defer || is_api_client(&settings.api_clients, request) {
             return conclude(NAME, Finding::Refused(refusal), settings.verdict, request, effects);
         }

@@ -110,7 +110,7 @@ pub(crate) const VALUES: [&str; 60] = [
     "{\"keys\":[]}",
     "{\"issuer\":\"https://idp.example\",\"authorization_endpoint\":\"https://idp.example/auth\",\"token_endpoint\":\"https://idp.example/token\",\"jwks_uri\":\"https://idp.example/keys\",\"end_session_endpoint\":\"https://idp.example/end\"}",
     "{\"access_token\":\"a\",\"token_type\":\"Bearer\",\"expires_in\":300,\"id_token\":\"\"}",
-    "{\"refused\":{\"reason\":\"missing\",\"status\":401,\"headers\":[[\"www-authenticate\",\"Basic\"]]}}",
+    "{\"refused\":{\"reason\":\"missing\",\"status\":401,\"headers\":[[\"www-authenticate\",\"Basic\"]],\"missing\":true}}",
     "{\"scheme\":\"jwt\",\"subject\":\"alice\",\"scopes\":[\"read\"],\"groups\":[\"ops\"],\"headers\":{\"x-auth-subject\":\"alice\"}}",
     "\u{0}\u{0}\u{0}\u{0}\u{2}\u{8}\u{1}",
 ];

@@ -185,3 +185,13 @@ fn a_deferred_failure_leaves_evidence_and_passes() {
          \"missing\",\"status\":401,\"headers\":[[\"www-authenticate\",\"Basic\"]]}}"
     );
 }
+
+#[test]
+fn evidence_says_that_no_credential_was_presented() {
+    let mut effects = Effects::default();
+    let refusal = Refusal::unauthorized("missing", "Basic").of_nothing();
+    let proxy = Proxy::default();
+    let request = Request::new(&proxy);
+    conclude("basic-auth", Finding::Refused(refusal), Verdict::Defer, &request, &mut effects);
+    assert!(effects.to_string().ends_with("\"Basic\"]],\"missing\":true}}"), "{effects}");
+}

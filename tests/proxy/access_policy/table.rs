@@ -10,7 +10,8 @@ type Case = (&'static str, &'static [&'static str], &'static str);
 
 #[test]
 fn every_request_has_its_verdict() {
-    let cases = [LEVELS, ALTERNATIVES_AND_SCOPES, METHODS, PATHS, SAID_BY_CLIENTS].concat();
+    let cases =
+        [LEVELS, ALTERNATIVES_AND_SCOPES, OPTIONAL, METHODS, PATHS, SAID_BY_CLIENTS].concat();
     let world = World::start(super::large());
     let verdicts: Vec<_> =
         cases.iter().enumerate().map(|(number, case)| verdict(&world, number, case)).collect();
@@ -140,6 +141,34 @@ const ALTERNATIVES_AND_SCOPES: &[Case] = &[
     ("GET /reports", &["zenith"], "403 insufficient_scope"),
     ("GET /reports", &["mallory api:read", "zenith"], "403 insufficient_scope"),
     ("GET /reports", &["mallory api:read", "x-auth-subject: alice"], "403 not_allowed"),
+];
+
+const OPTIONAL: &[Case] = &[
+    // { jwt: api:read } or { api_key, basic } or nobody.
+    ("GET /home", &[], "200"),
+    ("GET /home", &["x-auth-subject: root", "x_auth_scopes: api:read"], "200"),
+    ("GET /home", &["token api:read"], "200 alice"),
+    ("GET /home", &["key", "basic"], "200 acme"),
+    ("GET /home", &["expired"], "401 unauthenticated"),
+    ("GET /home", &["forged"], "401 unauthenticated"),
+    ("GET /home", &["unsigned"], "401 unauthenticated"),
+    ("GET /home", &["token api:read", "token api:read"], "401 unauthenticated"),
+    ("GET /home", &["authorization: Bearer"], "401 unauthenticated"),
+    ("GET /home", &["authorization: Bearer garbage"], "401 unauthenticated"),
+    ("GET /home", &["authorization: Basic !"], "401 unauthenticated"),
+    ("GET /home", &["wrong basic"], "401 unauthenticated"),
+    ("GET /home", &["bad key"], "401 unauthenticated"),
+    ("GET /home", &["x-api-key: "], "401 unauthenticated"),
+    ("GET /home", &["key", "wrong basic"], "401 unauthenticated"),
+    // Half of an alternative is more than nothing, and nobody's place is not to be had by it.
+    ("GET /home", &["key"], "401 unauthenticated"),
+    ("GET /home", &["basic"], "401 unauthenticated"),
+    ("GET /home", &["token"], "403 insufficient_scope"),
+    ("GET /home", &["token api:write", "key"], "403 insufficient_scope"),
+    // No scheme that is asked for.
+    ("GET /home", &["authorization: garbage"], "200"),
+    ("GET /home", &["authorization: Digest x"], "200"),
+    ("POST /home", &[], "405 method_not_allowed"),
 ];
 
 const METHODS: &[Case] = &[

@@ -35,6 +35,11 @@ pub(super) fn forged() -> String {
     secret(b"another key, which nobody has asked for").sign("HS256", &good())
 }
 
+/// Of a key that is fetched, which nobody has.
+pub(super) fn of_unknown_key() -> String {
+    Key::of("p256").sign("ES256", &good())
+}
+
 /// Signed by nobody: the parts of a token, and no signature.
 pub(super) fn unsigned() -> String {
     let token = key().sign_with(&json!({"typ": "JWT", "alg": "HS256"}), &good());

@@ -137,8 +137,42 @@ fn nothing_is_open_because_the_document_does_not_say() {
         "a: says nothing of security, nor does the document; if it is open, say --public 'a'",
     );
     assert_eq!(security(json!([])), "none");
-    let optional = security(json!([{}, {"jwt": []}]));
-    assert!(optional.as_str().unwrap().contains("opens it to all"), "{optional}");
+    let opened = security(json!([{}]));
+    assert!(opened.as_str().unwrap().contains("opens it to all"), "{opened}");
+}
+
+#[test]
+fn what_openapi_has_as_optional_takes_nobody_too() {
+    assert_eq!(security(json!([{}, {"jwt": ["a"]}])), json!([{"jwt": ["a"]}, "anonymous"]));
+    assert_eq!(
+        security(json!([{"key": []}, {}, {"basic": []}, {}])),
+        json!([{"key": []}, {"basic": []}, "anonymous"])
+    );
+    let derived = security_of(json!([{"jwt": []}, {}]));
+    let told =
+        "a: goes on as nobody where no credential is sent (`{}`); one that is no good is refused";
+    assert_eq!(derived.report[0], told);
+    // What the document says for all of its operations as well.
+    let mut document = one("/a", json!({"operationId": "a"}));
+    document["security"] = json!([{"jwt": []}, {}]);
+    let derived = derive(&document, Dialect::OpenApi, &Options::default()).unwrap();
+    let security = &derived.policy["services"][0]["methods"][0]["security"];
+    assert_eq!(*security, json!([{"jwt": []}, "anonymous"]));
+}
+
+#[test]
+fn goa_writes_nothing_that_is_optional() {
+    let key = "jwt_header_Authorization";
+    let mut document = one("/a", json!({"operationId": "s#a", "security": [{key: []}, {}]}));
+    document["components"]["securitySchemes"][key] = json!({"type": "http", "scheme": "bearer"});
+    refused(
+        &document,
+        Dialect::Goa,
+        &Options::default(),
+        "s#a: has an alternative without a scheme, which opens it to all; if that is meant, say --public 's#a'",
+    );
+    let open = goa(&document, &public(&["s#a"]));
+    assert_eq!(open.policy["services"][0]["methods"][0]["security"], "none");
 }
 
 #[test]

@@ -29,6 +29,20 @@ fn a_deferred_verdict_leaves_evidence_and_lets_through() {
 }
 
 #[test]
+fn evidence_says_whether_a_token_was_presented() {
+    let mut bench = bench(&with(of(provider()), json!({"verdict": "defer"})));
+    let mut says =
+        |headers: &[(&str, &str)]| bench.send(headers).line().contains("\"missing\":true");
+    assert!(says(&[(":path", "/")]));
+    assert!(says(&[("authorization", "Basic x")]));
+    let expired = format!("Bearer {}", token(json!({"exp": 1})));
+    for bad in ["Bearer", "Bearer ", "Bearer x", &expired] {
+        assert!(!says(&[("authorization", bad)]), "{bad}");
+    }
+    assert!(!says(&[("authorization", "Bearer x"), ("authorization", "Bearer x")]));
+}
+
+#[test]
 fn shadow_mode_counts_and_changes_nothing_for_the_upstream() {
     let mut bench = bench(&with(of(provider()), json!({"mode": "shadow"})));
     let line = send(&mut bench, &token(json!({"aud": "x"}))).line();

@@ -189,6 +189,11 @@ fn who_defers_redirects_nobody_but_from_one_place() {
         "{}",
         outcome.line()
     );
+    assert!(outcome.line().contains("\"missing\":true"), "{}", outcome.line());
+    for bad in ["__Host-session=", "__Host-session=1.forged", "__Host-session.1=x"] {
+        let line = world.ask("GET", "/", &[("cookie", bad)]).line();
+        assert!(line.contains("\"refused\"") && !line.contains("\"missing\""), "{bad}: {line}");
+    }
     let outcome = world.get("/oauth2/login?to=https://evil.example");
     assert_eq!(outcome.reply().unwrap().status, 303);
     let sent = query(outcome.header("location").unwrap());

@@ -106,8 +106,14 @@ fn a_verdict_may_be_left_to_a_policy() {
     let defer = || json!({"verdict": "defer"});
     let line = asked(&mut bench(defer()), "t", &json!({"active": false})).line();
     assert!(line.starts_with("continue -authorization #deferred[reason=inactive]"), "{line}");
+    assert!(!line.contains(r#""missing""#), "{line}");
     let line = asked(&mut bench(defer()), "t", &json!({"active": "yes"})).line();
     assert!(line.contains(r#""refused":{"reason":"endpoint_answer","status":503"#), "{line}");
+    assert!(!line.contains(r#""missing""#), "{line}");
+    let line = bench(defer()).send(&[(":path", "/")]).line();
+    assert!(line.contains(r#""missing":true"#), "{line}");
+    let line = bench(defer()).send(&[(":path", "/"), ("authorization", "Bearer")]).line();
+    assert!(line.contains("malformed") && !line.contains(r#""missing""#), "{line}");
 }
 
 #[test]
