@@ -231,7 +231,7 @@ Examples:
   gatehouse policy old.json --dialect goa --public 'users#public' --catch-all 'files#read'
   gatehouse policy api.yaml --dialect openapi --oauth2 token-introspection
 
-Each error is FILE:LINE: MESSAGE. Exit codes: 0 a policy, 1 the document is wrong or ambiguous, 2 the
+Each error is FILE:LINE: error: MESSAGE. Exit codes: 0 a policy, 1 the document is wrong or ambiguous, 2 the
 file cannot be read or an argument is wrong.";
 
 /// Renders what people deploy from one short file.
@@ -266,8 +266,8 @@ Examples:
   gatehouse render gatehouse.yaml --for istio | kubectl apply -f -
   gatehouse render gatehouse.yaml --for envoy-gateway
 
-Each error is FILE:LINE: PATH: MESSAGE. Exit codes: 0 rendered, 1 the file is wrong, 2 it cannot be
-read or an argument is wrong.";
+Each error is FILE:LINE: error: PATH: MESSAGE. Exit codes: 0 rendered, 1 the file is wrong, 2 it cannot
+be read or an argument is wrong.";
 
 /// Ends an Envoy without ending its requests.
 ///

@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &PolicyArguments) -> Result<Outcome, Failure> {
         Ok(derived) => derived,
         Err(ambiguous) => {
             for Fault { place, message } in &ambiguous.0 {
-                output::complain(&source.at(place, message));
+                source.complain_at(place, message);
             }
             return Ok(Outcome::Unwell);
         }
@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &PolicyArguments) -> Result<Outcome, Failure> {
         // A method of the policy is an operation of the document.
         let operation = derived.places.iter().find(|(method, _)| is_within(&error.path, method));
         let place = operation.map_or("", |(_, place)| place);
-        output::complain(&source.at(place, error));
+        source.complain_at(place, error);
     }
     if !errors.is_empty() {
         return Ok(Outcome::Unwell);

@@ -1,5 +1,6 @@
 //! A file that other things are made of, and where in it they come from.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -34,7 +35,7 @@ impl Source {
             Ok(_) => (1, "is not one document".to_owned()),
             Err(error) => (error.line, error.message),
         };
-        output::complain(&format!("{name}:{line}: {why}"));
+        output::complain_at(&format!("{name}:{line}"), why);
         Ok(None)
     }
 
@@ -45,12 +46,12 @@ impl Source {
 
     /// Says what is wrong with it, and where.
     pub(crate) fn complain(&self, error: &Invalid) {
-        output::complain(&self.at(&error.path, error));
+        self.complain_at(&error.path, error);
     }
 
-    /// A message with the file, and the line of what a path leads to, before it.
-    pub(crate) fn at(&self, path: &str, message: impl std::fmt::Display) -> String {
-        format!("{}:{}: {message}", self.name, self.root.locate(path))
+    /// Says what is wrong with what a path leads to.
+    pub(crate) fn complain_at(&self, path: &str, why: impl Display) {
+        output::complain_at(&format!("{}:{}", self.name, self.root.locate(path)), why);
     }
 
     /// What the filters refuse that stand in its `filters`.
