@@ -185,6 +185,21 @@ fn a_file_that_is_wrong_renders_nothing() {
 }
 
 #[test]
+fn what_comes_twice_renders_nothing() {
+    let filters = format!("{FILE}# more\nfilters: []\n");
+    let users = FILE.replace("      users:", "      users: [ { name: eve, password: \"${EVE}\" } ]\n      users:");
+    for (text, said) in [
+        (filters, "stdin:12: error: filters: comes twice"),
+        (users, "stdin:11: error: filters[0].basic-auth.users: comes twice"),
+    ] {
+        for target in ["envoy", "istio", "envoy-gateway"] {
+            let output = check(&["render", "-", "--for", target], &text, 1, said);
+            assert!(output.stdout.is_empty());
+        }
+    }
+}
+
+#[test]
 fn a_filter_that_there_is_not_is_refused_by_name() {
     let misspelt = FILE.replace("basic-auth", "basic-aut");
     let said = "stdin:9: error: filters[0].basic-aut: there is no such filter; known are api-key-auth, basic-auth, ";

@@ -86,11 +86,16 @@ impl Report {
     }
 
     /// The errors, each once.
-    pub(crate) fn errors(mut self) -> Vec<Invalid> {
+    pub(crate) fn errors(self) -> Vec<Invalid> {
+        self.located().into_iter().map(|(_, error)| error).collect()
+    }
+
+    /// The same, with their lines.
+    pub(crate) fn located(mut self) -> Vec<(usize, Invalid)> {
         self.findings.sort();
         self.findings.dedup();
         let errors = self.findings.into_iter().filter(|finding| finding.level == Level::Error);
-        errors.map(|finding| Invalid::at(finding.path, finding.message)).collect()
+        errors.map(|finding| (finding.line, Invalid::at(finding.path, finding.message))).collect()
     }
 
     /// Tells all of it. With `is_strict` warnings are errors to the exit code.
