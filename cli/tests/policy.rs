@@ -200,6 +200,19 @@ fn what_comes_twice_renders_nothing() {
 }
 
 #[test]
+fn a_proxy_without_a_filter_is_not_rendered() {
+    let (head, _) = FILE.split_at(FILE.find("filters:").unwrap());
+    for form in ["modules", "bundle", "chain"] {
+        for target in ["envoy", "istio", "envoy-gateway"] {
+            let text = format!("{head}filters: []\nas: {form}\n");
+            let said = "stdin:8: error: filters: is empty";
+            let output = check(&["render", "-", "--for", target], &text, 1, said);
+            assert!(output.stdout.is_empty());
+        }
+    }
+}
+
+#[test]
 fn a_filter_that_there_is_not_is_refused_by_name() {
     let misspelt = FILE.replace("basic-auth", "basic-aut");
     let said = "stdin:9: error: filters[0].basic-aut: there is no such filter; known are api-key-auth, basic-auth, ";
