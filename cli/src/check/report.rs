@@ -109,6 +109,20 @@ impl Report {
         self.findings.dedup();
         let (errors, warnings) = (self.count(Level::Error), self.count(Level::Warning));
         let ok = errors == 0 && !(is_strict && warnings > 0);
+        match self.print(files, (errors, warnings), ok, is_json) {
+            // Who reads no further has what they wanted, and the verdict is the same: `… | head`.
+            Ok(()) | Err(Failure::Closed) => Ok(if ok { Outcome::Well } else { Outcome::Unwell }),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn print(
+        &self,
+        files: usize,
+        (errors, warnings): (usize, usize),
+        ok: bool,
+        is_json: bool,
+    ) -> Result<(), Failure> {
         let filters = self.filters;
         if is_json {
             let findings = &self.findings;
@@ -128,7 +142,7 @@ impl Report {
                 "{style}{filters} in {files}: {errors}, {warnings}{style:#}"
             ));
         }
-        Ok(if ok { Outcome::Well } else { Outcome::Unwell })
+        Ok(())
     }
 
     fn count(&self, level: Level) -> usize {
