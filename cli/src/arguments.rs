@@ -208,6 +208,14 @@ pub(crate) struct PolicyArguments {
     /// the same ways.
     #[arg(long, value_name = "OPERATION")]
     pub(crate) catch_all: Vec<String>,
+    /// An operation that the server takes where another's path is as good (`/u/{id}` and `/{x}/admin`), and
+    /// that the policy takes too: of two, the one whose literal comes first.
+    #[arg(long, value_name = "OPERATION")]
+    pub(crate) first: Vec<String>,
+    /// A scheme of which a credential is good where another scheme of the same authenticator is required,
+    /// if that is named too: the authenticator does not tell them apart.
+    #[arg(long, value_name = "SCHEME")]
+    pub(crate) interchangeable: Vec<String>,
     /// The authenticator of OAuth 2.0 and OpenID Connect schemes; default jwt-auth.
     #[arg(long, value_name = "FILTER", value_parser = ["jwt-auth", "token-introspection", "oauth2-login"])]
     pub(crate) oauth2: Option<String>,
@@ -230,6 +238,7 @@ Examples:
   gatehouse policy openapi3.json --dialect goa > policy.yaml
   gatehouse policy old.json --dialect goa --public 'users#public' --catch-all 'files#read'
   gatehouse policy api.yaml --dialect openapi --oauth2 token-introspection
+  gatehouse policy api.yaml --dialect openapi --interchangeable key --interchangeable oldKey
 
 Each error is FILE:LINE: error: MESSAGE. Exit codes: 0 a policy, 1 the document is wrong or ambiguous, 2 the
 file cannot be read or an argument is wrong.";

@@ -112,7 +112,7 @@ paths:
     let arguments = ["policy", "-", "--dialect", "openapi"];
     check(&arguments, text, 1, "stdin:8: error: s#b: says nothing of security");
     let odd = format!("{}      security: []\n", text.replace("/b", "/.."));
-    check(&arguments, &odd, 1, "stdin:8: error: services[0].methods[1].match.paths[0]: ");
+    check(&arguments, &odd, 1, "stdin:8: error: s#b: match.paths[0]: ");
 }
 
 #[test]
@@ -187,7 +187,10 @@ fn a_file_that_is_wrong_renders_nothing() {
 #[test]
 fn what_comes_twice_renders_nothing() {
     let filters = format!("{FILE}# more\nfilters: []\n");
-    let users = FILE.replace("      users:", "      users: [ { name: eve, password: \"${EVE}\" } ]\n      users:");
+    let users = FILE.replace(
+        "      users:",
+        "      users: [ { name: eve, password: \"${EVE}\" } ]\n      users:",
+    );
     for (text, said) in [
         (filters, "stdin:12: error: filters: comes twice"),
         (users, "stdin:11: error: filters[0].basic-auth.users: comes twice"),
