@@ -208,6 +208,14 @@ pub(crate) struct PolicyArguments {
     /// the same ways.
     #[arg(long, value_name = "OPERATION")]
     pub(crate) catch_all: Vec<String>,
+    /// An operation that the server takes where another's path is as good (`/u/{id}` and `/{x}/admin`), and
+    /// that the policy takes too: of two, the one whose literal comes first.
+    #[arg(long, value_name = "OPERATION")]
+    pub(crate) first: Vec<String>,
+    /// A scheme of which a credential is good where another scheme of the same authenticator is required,
+    /// if that is named too: the authenticator does not tell them apart.
+    #[arg(long, value_name = "SCHEME")]
+    pub(crate) interchangeable: Vec<String>,
     /// The authenticator of OAuth 2.0 and OpenID Connect schemes; default jwt-auth.
     #[arg(long, value_name = "FILTER", value_parser = ["jwt-auth", "token-introspection", "oauth2-login"])]
     pub(crate) oauth2: Option<String>,
@@ -230,8 +238,9 @@ Examples:
   gatehouse policy openapi3.json --dialect goa > policy.yaml
   gatehouse policy old.json --dialect goa --public 'users#public' --catch-all 'files#read'
   gatehouse policy api.yaml --dialect openapi --oauth2 token-introspection
+  gatehouse policy api.yaml --dialect openapi --interchangeable key --interchangeable oldKey
 
-Each error is FILE:LINE: MESSAGE. Exit codes: 0 a policy, 1 the document is wrong or ambiguous, 2 the
+Each error is FILE:LINE: error: MESSAGE. Exit codes: 0 a policy, 1 the document is wrong or ambiguous, 2 the
 file cannot be read or an argument is wrong.";
 
 /// Renders what people deploy from one short file.
@@ -266,8 +275,8 @@ Examples:
   gatehouse render gatehouse.yaml --for istio | kubectl apply -f -
   gatehouse render gatehouse.yaml --for envoy-gateway
 
-Each error is FILE:LINE: PATH: MESSAGE. Exit codes: 0 rendered, 1 the file is wrong, 2 it cannot be
-read or an argument is wrong.";
+Each error is FILE:LINE: error: PATH: MESSAGE. Exit codes: 0 rendered, 1 the file is wrong, 2 it cannot
+be read or an argument is wrong.";
 
 /// Ends an Envoy without ending its requests.
 ///

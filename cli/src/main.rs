@@ -52,7 +52,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(Outcome::Well) => ExitCode::SUCCESS,
         Ok(Outcome::Unwell) => ExitCode::from(1),
-        // Who reads no further has what they wanted: `gatehouse check x.yaml | head`.
+        // Who reads no further has what they wanted: `gatehouse policy api.yaml | head`.
         Err(Failure::Closed) => ExitCode::SUCCESS,
         Err(Failure::Said) => ExitCode::from(2),
         Err(Failure::Because(why)) => {

@@ -80,6 +80,11 @@ pub(crate) fn note(line: &str) {
     remark(format_args!("{YELLOW}note{YELLOW:#}: {line}"));
 }
 
+/// An error in a file to standard error, its place first, as editors look for it.
+pub(crate) fn complain_at(place: &str, why: impl Display) {
+    remark(format_args!("{place}: {RED}error{RED:#}: {why}"));
+}
+
 /// An error to standard error.
 pub(crate) fn complain(why: &str) {
     remark(format_args!("{RED}error{RED:#}: {why}"));

@@ -3,12 +3,13 @@
 mod openapi;
 
 use serde_json::Value;
+use shared::config::Invalid;
 
 use crate::arguments::{Dialect as Spoken, PolicyArguments};
 use crate::check::{Source, errors, is_within};
 use crate::output::{self, Failure, Outcome};
 use crate::render::yaml_of;
-use openapi::{Dialect, Fault, Options, derive};
+use openapi::{Dialect, Fault, Options, Place, derive};
 
 /// Derives the policy, checks it with the code that the module runs, and prints it.
 pub(crate) fn run(arguments: &PolicyArguments) -> Result<Outcome, Failure> {
@@ -21,13 +22,15 @@ pub(crate) fn run(arguments: &PolicyArguments) -> Result<Outcome, Failure> {
     let options = Options {
         public: arguments.public.iter().cloned().collect(),
         catch_all: arguments.catch_all.iter().cloned().collect(),
+        first: arguments.first.iter().cloned().collect(),
+        interchangeable: arguments.interchangeable.iter().cloned().collect(),
         oauth2: arguments.oauth2.clone(),
     };
     let derived = match derive(&document, dialect, &options) {
         Ok(derived) => derived,
         Err(ambiguous) => {
             for Fault { place, message } in &ambiguous.0 {
-                output::complain(&source.at(place, message));
+                source.complain_at(place, message);
             }
             return Ok(Outcome::Unwell);
         }
@@ -37,8 +40,13 @@ pub(crate) fn run(arguments: &PolicyArguments) -> Result<Outcome, Failure> {
     for error in &errors {
         // A method of the policy is an operation of the document.
         let operation = derived.places.iter().find(|(method, _)| is_within(&error.path, method));
-        let place = operation.map_or("", |(_, place)| place);
-        output::complain(&source.at(place, error));
+        let Some((method, Place { path, id })) = operation else {
+            source.complain_at("", error);
+            continue;
+        };
+        let within = error.path.strip_prefix(method.as_str()).unwrap_or_default();
+        let error = Invalid::at(within.trim_start_matches('.'), &error.message);
+        source.complain_at(path, format_args!("{id}: {error}"));
     }
     if !errors.is_empty() {
         return Ok(Outcome::Unwell);

@@ -260,6 +260,12 @@ impl File {
                 .map_err(|why| why.within(&format!("listeners[{index}].address")))?;
         }
         address(&self.admin).map_err(|why| why.within("admin"))?;
+        if self.filters.is_empty() {
+            return Err(Invalid::at(
+                "filters",
+                "is empty: nothing would stand before the upstreams",
+            ));
+        }
         let filter = |(index, filter): (usize, &Map<String, Value>)| {
             named(filter).map_err(|error| error.within(&format!("filters[{index}]")))
         };

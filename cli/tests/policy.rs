@@ -125,9 +125,9 @@ paths:
       operationId: s#b
 ";
     let arguments = ["policy", "-", "--dialect", "openapi"];
-    check(&arguments, text, 1, "error: stdin:8: s#b: says nothing of security");
+    check(&arguments, text, 1, "stdin:8: error: s#b: says nothing of security");
     let odd = format!("{}      security: []\n", text.replace("/b", "/.."));
-    check(&arguments, &odd, 1, "error: stdin:8: services[0].methods[1].match.paths[0]: ");
+    check(&arguments, &odd, 1, "stdin:8: error: s#b: match.paths[0]: ");
 }
 
 #[test]
@@ -184,24 +184,56 @@ fn what_is_rendered_passes_check() {
 fn a_file_that_is_wrong_renders_nothing() {
     let unknown = FILE.replace("listeners:", "listener:");
     for (text, said) in [
-        (unknown.as_str(), "stdin:4: listener: unknown field"),
+        (unknown.as_str(), "stdin:4: error: listener: unknown field"),
         (
             &FILE.replace("name: dave", "name: dave, nam: x"),
-            "stdin:10: filters[0].basic-auth.users[0].nam: unknown field `nam`",
+            "stdin:10: error: filters[0].basic-auth.users[0].nam: unknown field `nam`",
         ),
-        (&FILE.replace("127.0.0.1:8080", "127.0.0.1"), "stdin:7: upstreams[0].address: "),
-        (&FILE.replace("name: shop", "name: [a]"), "stdin:2: name: invalid type"),
-        ("[1]", "stdin:1: invalid type: a list, expected an object"),
+        (&FILE.replace("127.0.0.1:8080", "127.0.0.1"), "stdin:7: error: upstreams[0].address: "),
+        (&FILE.replace("name: shop", "name: [a]"), "stdin:2: error: name: invalid type"),
+        ("[1]", "stdin:1: error: invalid type: a list, expected an object"),
     ] {
         let output = check(&["render", "-", "--for", "envoy"], text, 1, said);
         assert!(output.stdout.is_empty());
+        assert!(output.stderr.starts_with(b"stdin:"), "{text}");
+    }
+}
+
+#[test]
+fn what_comes_twice_renders_nothing() {
+    let filters = format!("{FILE}# more\nfilters: []\n");
+    let users = FILE.replace(
+        "      users:",
+        "      users: [ { name: eve, password: \"${EVE}\" } ]\n      users:",
+    );
+    for (text, said) in [
+        (filters, "stdin:12: error: filters: comes twice"),
+        (users, "stdin:11: error: filters[0].basic-auth.users: comes twice"),
+    ] {
+        for target in ["envoy", "istio", "envoy-gateway"] {
+            let output = check(&["render", "-", "--for", target], &text, 1, said);
+            assert!(output.stdout.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_proxy_without_a_filter_is_not_rendered() {
+    let (head, _) = FILE.split_at(FILE.find("filters:").unwrap());
+    for form in ["modules", "bundle", "chain"] {
+        for target in ["envoy", "istio", "envoy-gateway"] {
+            let text = format!("{head}filters: []\nas: {form}\n");
+            let said = "stdin:8: error: filters: is empty";
+            let output = check(&["render", "-", "--for", target], &text, 1, said);
+            assert!(output.stdout.is_empty());
+        }
     }
 }
 
 #[test]
 fn a_filter_that_there_is_not_is_refused_by_name() {
     let misspelt = FILE.replace("basic-auth", "basic-aut");
-    let said = "stdin:9: filters[0].basic-aut: there is no such filter; known are api-key-auth, basic-auth, ";
+    let said = "stdin:9: error: filters[0].basic-aut: there is no such filter; known are api-key-auth, basic-auth, ";
     for form in ["modules", "bundle", "chain"] {
         for target in ["envoy", "istio", "envoy-gateway"] {
             let text = format!("{misspelt}as: {form}\n");

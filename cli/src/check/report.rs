@@ -86,11 +86,16 @@ impl Report {
     }
 
     /// The errors, each once.
-    pub(crate) fn errors(mut self) -> Vec<Invalid> {
+    pub(crate) fn errors(self) -> Vec<Invalid> {
+        self.located().into_iter().map(|(_, error)| error).collect()
+    }
+
+    /// The same, with their lines.
+    pub(crate) fn located(mut self) -> Vec<(usize, Invalid)> {
         self.findings.sort();
         self.findings.dedup();
         let errors = self.findings.into_iter().filter(|finding| finding.level == Level::Error);
-        errors.map(|finding| Invalid::at(finding.path, finding.message)).collect()
+        errors.map(|finding| (finding.line, Invalid::at(finding.path, finding.message))).collect()
     }
 
     /// Tells all of it. With `is_strict` warnings are errors to the exit code.
@@ -104,6 +109,20 @@ impl Report {
         self.findings.dedup();
         let (errors, warnings) = (self.count(Level::Error), self.count(Level::Warning));
         let ok = errors == 0 && !(is_strict && warnings > 0);
+        match self.print(files, (errors, warnings), ok, is_json) {
+            // Who reads no further has what they wanted, and the verdict is the same: `… | head`.
+            Ok(()) | Err(Failure::Closed) => Ok(if ok { Outcome::Well } else { Outcome::Unwell }),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn print(
+        &self,
+        files: usize,
+        (errors, warnings): (usize, usize),
+        ok: bool,
+        is_json: bool,
+    ) -> Result<(), Failure> {
         let filters = self.filters;
         if is_json {
             let findings = &self.findings;
@@ -123,7 +142,7 @@ impl Report {
                 "{style}{filters} in {files}: {errors}, {warnings}{style:#}"
             ));
         }
-        Ok(if ok { Outcome::Well } else { Outcome::Unwell })
+        Ok(())
     }
 
     fn count(&self, level: Level) -> usize {

@@ -1,5 +1,6 @@
 //! A file that other things are made of, and where in it they come from.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -10,7 +11,7 @@ use shared::config::Invalid;
 use super::document::{self, At, Node};
 use super::report::Report;
 use super::site::{Config, Site, Variables};
-use super::{Options, config, known};
+use super::{Options, config, known, lints};
 use crate::output::{self, Failure};
 
 /// The largest file that is read, in bytes.
@@ -23,19 +24,30 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Reads one; `None` where what it holds is none, which has been said then.
+    /// Reads one; `None` where what it holds is none, or has members of which only one could count, which
+    /// has been said then.
     pub(crate) fn read(file: &Path) -> Result<Option<Self>, Failure> {
         let name = name(file);
         let text = text(file).map_err(|why| Failure::because(format!("{name}: {why}")))?;
         let (line, why) = match document::read(&text, name.ends_with(".json")) {
             Ok(mut documents) if documents.len() == 1 => {
-                return Ok(documents.pop().map(|document| Self { name, root: document.root }));
+                let source = documents.pop().map(|document| Self { name, root: document.root });
+                return Ok(source.filter(Self::says_all_once));
             }
             Ok(_) => (1, "is not one document".to_owned()),
             Err(error) => (error.line, error.message),
         };
-        output::complain(&format!("{name}:{line}: {why}"));
+        output::complain_at(&format!("{name}:{line}"), why);
         Ok(None)
+    }
+
+    /// Whether no member comes twice; says which do.
+    fn says_all_once(&self) -> bool {
+        let mut report = Report::default();
+        lints::duplicates(&At::top(&self.root).all(), &mut report);
+        let errors = report.located();
+        errors.iter().for_each(|(line, error)| self.complain_on(*line, error));
+        errors.is_empty()
     }
 
     /// What it says.
@@ -45,12 +57,16 @@ impl Source {
 
     /// Says what is wrong with it, and where.
     pub(crate) fn complain(&self, error: &Invalid) {
-        output::complain(&self.at(&error.path, error));
+        self.complain_at(&error.path, error);
     }
 
-    /// A message with the file, and the line of what a path leads to, before it.
-    pub(crate) fn at(&self, path: &str, message: impl std::fmt::Display) -> String {
-        format!("{}:{}: {message}", self.name, self.root.locate(path))
+    /// Says what is wrong with what a path leads to.
+    pub(crate) fn complain_at(&self, path: &str, why: impl Display) {
+        self.complain_on(self.root.locate(path), why);
+    }
+
+    fn complain_on(&self, line: usize, why: impl Display) {
+        output::complain_at(&format!("{}:{line}", self.name), why);
     }
 
     /// What the filters refuse that stand in its `filters`.

@@ -11,16 +11,26 @@
 //!    `anonymous`. Goa has no such thing: in its documents, and alone, it is refused.
 //! 5. What has more than one meaning, or none that a policy can have, is refused with the name of the
 //!    operation. What may surprise is reported.
-//! 6. Secrets have no place in a policy: a scheme is bound to an authenticator by its kind.
+//! 6. Secrets have no place in a policy: a scheme is bound to an authenticator by its kind. An authenticator
+//!    does not tell schemes apart (`schemes`).
+//! 7. Where two operations have paths in common, and neither is the other's special case, nobody says which
+//!    of them counts (`overlap`).
 
+mod overlap;
 mod parts;
+mod schemes;
 
+use std::collections::hash_map::{Entry, HashMap};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::{Map, Value, json};
 
-use parts::{base_path, described, has_all_scopes, header, names, parameter, shape};
+use overlap::Offer;
+use parts::{
+    OF_OPERATIONS, OF_PATHS, base_path, listed, names, parameter, shape, stranger, version,
+};
+use schemes::Bound;
 
 /// How the document means what it does not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +48,10 @@ pub(crate) struct Options {
     pub(crate) public: BTreeSet<String>,
     /// Operations whose last template is for any rest of the path.
     pub(crate) catch_all: BTreeSet<String>,
+    /// Operations that the server takes where another's path is as good, named in the same ways.
+    pub(crate) first: BTreeSet<String>,
+    /// Schemes of one authenticator of which a credential of one is as good as one of another.
+    pub(crate) interchangeable: BTreeSet<String>,
     /// The authenticator of OAuth 2.0 and OpenID Connect schemes; default `jwt-auth`.
     pub(crate) oauth2: Option<String>,
 }
@@ -49,8 +63,17 @@ pub(crate) struct Derived {
     pub(crate) policy: Value,
     /// What may surprise.
     pub(crate) report: Vec<String>,
-    /// Of which operation of the document each method is, by their paths.
-    pub(crate) places: BTreeMap<String, String>,
+    /// Of which operation of the document each method is, by its path.
+    pub(crate) places: BTreeMap<String, Place>,
+}
+
+/// An operation of the document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The path of it in the document.
+    pub(crate) path: String,
+    /// What it is called in what is said of it.
+    pub(crate) id: String,
 }
 
 /// What no policy can be made of.
@@ -96,17 +119,32 @@ struct Reader<'a> {
     options: &'a Options,
     /// The path before every other.
     base: String,
-    services: Vec<(String, Vec<Value>)>,
+    services: Vec<Service>,
+    /// The numbers of the services, by their names.
+    numbers: HashMap<String, usize>,
     schemes: Map<String, Value>,
+    /// What the schemes are bound to, by what they are called in `schemes`.
+    bound: BTreeMap<String, Bound<'a>>,
     /// Where credentials of each authenticator stand.
     sources: BTreeSet<String>,
-    named: BTreeSet<String>,
-    offered: Vec<(String, String, String)>,
+    /// The operations that have each of the names of the options, as `METHOD PATH`.
+    named: BTreeMap<String, BTreeSet<String>>,
+    /// Which operation is offered where, by method and shape of the path.
+    taken: HashMap<(String, String), String>,
+    offered: Vec<Offer>,
     /// The headers that authenticators read, in lower case, and who takes all of one.
     headers: BTreeSet<(String, &'a str, bool)>,
     report: Vec<String>,
     faults: Vec<Fault>,
-    places: BTreeMap<String, String>,
+    places: BTreeMap<String, Place>,
+}
+
+/// A service, and what its methods are called.
+struct Service {
+    name: String,
+    methods: Vec<Value>,
+    /// The names, and the number that the next of the same name tries.
+    names: HashMap<String, u32>,
 }
 
 impl<'a> Reader<'a> {
@@ -117,9 +155,12 @@ impl<'a> Reader<'a> {
             options,
             base: String::new(),
             services: Vec::new(),
+            numbers: HashMap::new(),
             schemes: Map::new(),
+            bound: BTreeMap::new(),
             sources: BTreeSet::new(),
-            named: BTreeSet::new(),
+            named: BTreeMap::new(),
+            taken: HashMap::new(),
             offered: Vec::new(),
             headers: BTreeSet::new(),
             report: Vec::new(),
@@ -129,44 +170,54 @@ impl<'a> Reader<'a> {
     }
 
     fn read(&mut self) {
-        let version = self.document.get("openapi").and_then(Value::as_str).unwrap_or_default();
-        if !version.starts_with("3.") {
-            self.fault("openapi", "is no OpenAPI 3 document: `openapi` is not 3.x");
+        if let Err((place, why)) = version(self.document) {
+            self.fault(place, why);
             return;
         }
         match base_path(self.document) {
             Ok(base) => self.base = base,
             Err(why) => self.fault("servers", why),
         }
+        if self.document.get("security").is_some_and(|security| !security.is_array()) {
+            self.fault("security", "the document has a `security` that is no list");
+        }
         let Some(Value::Object(paths)) = self.document.get("paths") else {
             self.fault("", "has no `paths`");
             return;
         };
-        for (path, item) in paths {
-            if item.get("$ref").is_some() {
-                self.fault(
-                    &format!("paths.{path}"),
-                    format!("{path}: is a reference to elsewhere"),
-                );
-                continue;
-            }
-            if item.get("servers").is_some() {
-                self.fault(&format!("paths.{path}"), format!("{path}: has `servers` of its own"));
-                continue;
-            }
-            for method in METHODS {
-                if let Some(operation) = item.get(method) {
-                    self.operation(path, method, operation);
-                }
-            }
-            if item.get("additionalOperations").is_some() {
-                let why = format!("{path}: has `additionalOperations`, which are not read");
-                self.fault(&format!("paths.{path}"), why);
+        for (path, item) in paths.iter().filter(|(path, _)| !path.starts_with("x-")) {
+            if let Err(why) = self.item(path, item) {
+                self.fault(&format!("paths.{path}"), format!("{path}: {why}"));
             }
         }
+        self.overlaps();
+        self.confusions();
         if self.document.get("webhooks").is_some() {
             self.report.push("webhooks are calls to others, and not in the policy".into());
         }
+    }
+
+    /// The operations at a path.
+    fn item(&mut self, path: &str, item: &Value) -> Result<(), String> {
+        let Value::Object(members) = item else { return Err("is no object".into()) };
+        if members.contains_key("$ref") {
+            return Err("is a reference to elsewhere".into());
+        }
+        if members.contains_key("servers") {
+            return Err("has `servers` of its own".into());
+        }
+        if members.contains_key("additionalOperations") {
+            return Err("has `additionalOperations`, which are not read".into());
+        }
+        if let Some(name) = stranger(members, &[&METHODS[..], &OF_PATHS[..]].concat()) {
+            return Err(format!("has `{name}`, which a path has not"));
+        }
+        for method in METHODS {
+            if let Some(operation) = members.get(method) {
+                self.operation(path, method, operation);
+            }
+        }
+        Ok(())
     }
 
     fn fault(&mut self, place: &str, message: impl Into<String>) {
@@ -174,73 +225,106 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether an operation is one of those that are named.
-    fn is_named(&mut self, of: &BTreeSet<String>, names: [&str; 2]) -> bool {
-        let found = names.into_iter().filter(|name| of.contains(*name));
-        let found: Vec<_> = found.map(str::to_owned).collect();
-        let is_one = !found.is_empty();
-        self.named.extend(found);
-        is_one
+    fn is_named(&mut self, of: &BTreeSet<String>, [id, place]: [&str; 2]) -> bool {
+        let found: BTreeSet<_> =
+            [id, place].into_iter().filter(|name| of.contains(*name)).collect();
+        for name in &found {
+            self.named.entry((*name).to_owned()).or_default().insert(place.to_owned());
+        }
+        !found.is_empty()
     }
 
     fn operation(&mut self, path: &str, method: &str, operation: &Value) {
         let written = format!("paths.{path}.{method}");
         let method = method.to_uppercase();
         let place = format!("{method} {path}");
-        let id = operation.get("operationId").and_then(Value::as_str);
+        let id = operation.get("operationId").and_then(Value::as_str).filter(|id| !id.is_empty());
         let (service, name) = names(id, operation, &place);
         let id = id.map_or_else(|| place.clone(), str::to_owned);
-        if operation.get("servers").is_some() {
-            return self.fault(&written, format!("{id}: has `servers` of its own"));
+        let number = self.service(&service);
+        let name = self.unique(number, &name, &id);
+        match self.offer(path, method, operation, &id) {
+            Ok(offer) => {
+                let entry = json!({
+                    "name": name,
+                    "match": {"methods": [offer.method], "paths": [offer.pattern]},
+                    "security": offer.security,
+                });
+                self.offered.push(offer);
+                let Some(service) = self.services.get_mut(number) else { return };
+                let method = format!("services[{number}].methods[{}]", service.methods.len());
+                self.places.insert(method, Place { path: written, id });
+                service.methods.push(entry);
+            }
+            Err(why) => self.fault(&written, format!("{id}: {why}")),
         }
-        let name = self.unique(&service, &name, &id);
-        let (options, names) = (self.options, [id.as_str(), place.as_str()]);
+    }
+
+    /// Where an operation is offered, and what it requires.
+    fn offer(
+        &mut self,
+        path: &str,
+        method: String,
+        operation: &Value,
+        id: &str,
+    ) -> Result<Offer, String> {
+        let Value::Object(members) = operation else { return Err("is no object".into()) };
+        if members.contains_key("$ref") {
+            return Err("is a reference to elsewhere".into());
+        }
+        if members.contains_key("servers") {
+            return Err("has `servers` of its own".into());
+        }
+        if let Some(name) = stranger(members, &OF_OPERATIONS) {
+            return Err(format!("has `{name}`, which an operation has not"));
+        }
+        let place = format!("{method} {path}");
+        let (options, names) = (self.options, [id, place.as_str()]);
         let is_rest = self.is_named(&options.catch_all, names);
         let is_public = self.is_named(&options.public, names);
-        let pattern = match self.pattern(path, &id, is_rest) {
-            Ok(pattern) => pattern,
-            Err(why) => return self.fault(&written, format!("{id}: {why}")),
-        };
-        let shape = shape(&pattern);
-        if let Some((_, _, other)) =
-            self.offered.iter().find(|(known, by, _)| *known == shape && *by == method)
-        {
-            let why = format!("{id}: is offered where `{other}` is: {method} {pattern}");
-            return self.fault(&written, why);
+        let is_first = self.is_named(&options.first, names);
+        let pattern = self.pattern(path, id, is_rest)?;
+        match self.taken.entry((method.clone(), shape(&pattern))) {
+            Entry::Vacant(free) => {
+                free.insert(id.to_owned());
+            }
+            Entry::Occupied(taken) => {
+                let other = taken.get();
+                return Err(format!("is offered where `{other}` is: {method} {pattern}"));
+            }
         }
-        self.offered.push((shape, method.clone(), id.clone()));
-        let security = match self.security(operation, &id, is_public) {
-            Ok(security) => security,
-            Err(why) => return self.fault(&written, format!("{id}: {why}")),
-        };
-        let entry = json!({
-            "name": name,
-            "match": {"methods": [method], "paths": [pattern]},
-            "security": security,
-        });
-        let index = self.services.iter().position(|(known, _)| *known == service);
-        let index = index.unwrap_or_else(|| {
-            self.services.push((service, Vec::new()));
+        let security = self.security(operation, id, is_public)?;
+        let (id, path) = (id.to_owned(), path.to_owned());
+        Ok(Offer { method, id, path, pattern, security, is_first })
+    }
+
+    /// The number of the service of this name.
+    fn service(&mut self, name: &str) -> usize {
+        *self.numbers.entry(name.to_owned()).or_insert_with(|| {
+            let name = name.to_owned();
+            self.services.push(Service { name, methods: Vec::new(), names: HashMap::new() });
             self.services.len().saturating_sub(1)
-        });
-        let Some((_, methods)) = self.services.get_mut(index) else { return };
-        self.places.insert(format!("services[{index}].methods[{}]", methods.len()), written);
-        methods.push(entry);
+        })
     }
 
     /// A name that no other method of the service has: Goa numbers the routes of one method.
-    fn unique(&mut self, service: &str, name: &str, id: &str) -> String {
-        let taken = |name: &str| {
-            let methods = self.services.iter().find(|(known, _)| known == service);
-            methods.is_some_and(|(_, methods)| methods.iter().any(|entry| entry["name"] == name))
-        };
-        if !taken(name) {
+    fn unique(&mut self, service: usize, name: &str, id: &str) -> String {
+        let Some(Service { names, .. }) = self.services.get_mut(service) else {
             return name.to_owned();
+        };
+        let mut number = names.get(name).copied().unwrap_or(1);
+        let mut free = name.to_owned();
+        while names.contains_key(&free) {
+            number = number.saturating_add(1);
+            free = format!("{name}-{number}");
         }
-        let numbered = (2..).map(|n| format!("{name}-{n}")).find(|name| !taken(name));
-        let numbered = numbered.unwrap_or_default();
-        self.report
-            .push(format!("{id}: another operation has its name; it is called `{numbered}`"));
-        numbered
+        names.insert(name.to_owned(), number);
+        if free != name {
+            names.insert(free.clone(), 1);
+            self.report
+                .push(format!("{id}: another operation has its name; it is called `{free}`"));
+        }
+        free
     }
 
     fn pattern(&mut self, path: &str, id: &str, is_rest: bool) -> Result<String, String> {
@@ -291,7 +375,13 @@ impl<'a> Reader<'a> {
             (Some(security), _) => security,
             (None, _) if is_public => return Ok(json!("none")),
             (None, Dialect::OpenApi) => match top {
-                Some(security) => security,
+                Some(security) => {
+                    if security.as_array().is_some_and(Vec::is_empty) {
+                        self.report
+                            .push(format!("{id}: is open by the `security: []` of the document"));
+                    }
+                    security
+                }
                 None => {
                     return Err(format!(
                         "says nothing of security, nor does the document; \
@@ -299,7 +389,7 @@ impl<'a> Reader<'a> {
                     ));
                 }
             },
-            (None, Dialect::Goa) if top.is_some() => {
+            (None, Dialect::Goa) if top.is_some_and(|top| *top != json!([])) => {
                 // Goa before June 2026 writes nothing for `NoSecurity`, which reads as the API's.
                 return Err(format!(
                     "has no `security`, and the API has: open by `NoSecurity` in an \
@@ -348,133 +438,9 @@ impl<'a> Reader<'a> {
         Ok(Value::Array(required))
     }
 
-    fn alternative(&mut self, schemes: &Map<String, Value>, id: &str) -> Result<Value, String> {
-        let mut required = Map::new();
-        for (key, scopes) in schemes {
-            let scopes: Option<Vec<&str>> =
-                scopes.as_array().map(|scopes| scopes.iter().filter_map(Value::as_str).collect());
-            let scopes = scopes.ok_or_else(|| format!("`{key}` has scopes that are no list"))?;
-            let name = self.scheme(key, &scopes, id)?;
-            let entry = required.entry(name.clone()).or_insert_with(|| json!([]));
-            let Value::Array(known) = entry else { continue };
-            for scope in scopes {
-                if !known.iter().any(|other| other == scope) {
-                    known.push(json!(scope));
-                }
-            }
-        }
-        Ok(Value::Object(required))
-    }
-
-    /// The name that a scheme has in the policy.
-    fn scheme(&mut self, key: &str, scopes: &[&str], id: &str) -> Result<String, String> {
-        let scheme = described(self.document, key, id)?;
-        let kind = scheme.get("type").and_then(Value::as_str).unwrap_or_default();
-        let http = scheme.get("scheme").and_then(Value::as_str).unwrap_or_default();
-        let (authenticator, name, source) = match (kind, http.to_ascii_lowercase().as_str()) {
-            ("http", "basic") => ("basic-auth", self.base_name(key, None)?, None),
-            ("http", "bearer") => {
-                let (name, source) =
-                    self.located(key, "{header: authorization, prefix: Bearer}")?;
-                ("jwt-auth", name, Some(source))
-            }
-            ("apiKey", _) => {
-                let place = scheme.get("in").and_then(Value::as_str).unwrap_or_default();
-                let wire = scheme.get("name").and_then(Value::as_str).unwrap_or_default();
-                if !["header", "query", "cookie"].contains(&place) || wire.is_empty() {
-                    return Err(format!("`{key}` is a key in `{place}`, where no proxy looks"));
-                }
-                let name = self.base_name(key, Some((place, wire)))?;
-                ("api-key-auth", name, Some(format!("{{{place}: {wire}}}")))
-            }
-            ("oauth2" | "openIdConnect", _) => {
-                let authenticator = self.options.oauth2.as_deref().unwrap_or("jwt-auth");
-                let (name, source) =
-                    self.located(key, "{header: authorization, prefix: Bearer}")?;
-                (authenticator, name, Some(source))
-            }
-            ("mutualTLS", _) => {
-                return Err(format!("`{key}` is mutual TLS, which Envoy itself asks for"));
-            }
-            _ => return Err(format!("`{key}` is a scheme that is not known: {kind} {http}")),
-        };
-        if kind == "oauth2" && has_all_scopes(scheme, scopes) {
-            self.report.push(format!(
-                "{id}: requires every scope that `{key}` has, as old versions of Goa wrote for any"
-            ));
-        }
-        self.sources.extend(
-            source
-                .as_ref()
-                .map(|source| format!("{authenticator} has to look at {source} (`{key}`)")),
-        );
-        self.headers.extend(
-            header(source.as_deref()).map(|(name, is_whole)| (name, authenticator, is_whole)),
-        );
-        let entry = json!({"authenticator": authenticator});
-        match self.schemes.get(&name) {
-            Some(known) if *known != entry => {
-                Err(format!("`{key}` and another scheme are both `{name}`, of different kinds"))
-            }
-            _ => {
-                self.schemes.insert(name.clone(), entry);
-                Ok(name)
-            }
-        }
-    }
-
-    /// The name of a scheme: in Goa's documents its key is `<name>_<in>_<wire name>`.
-    fn base_name(&self, key: &str, place: Option<(&str, &str)>) -> Result<String, String> {
-        if self.dialect == Dialect::OpenApi {
-            return Ok(key.to_owned());
-        }
-        let suffix = match place {
-            Some((place, wire)) => format!("_{place}_{wire}"),
-            None => "_header_Authorization".to_owned(),
-        };
-        match key.strip_suffix(&suffix) {
-            Some(name) if !name.is_empty() => Ok(name.to_owned()),
-            _ => Err(format!("`{key}` is not the key of a scheme in a document of Goa's")),
-        }
-    }
-
-    /// The name of a scheme whose place is in its key alone, and that place.
-    fn located(&self, key: &str, default: &str) -> Result<(String, String), String> {
-        if self.dialect == Dialect::OpenApi {
-            return Ok((key.to_owned(), default.to_owned()));
-        }
-        let mut parses = Vec::new();
-        for place in ["header", "query", "body"] {
-            let between = format!("_{place}_");
-            for (at, _) in key.match_indices(&between) {
-                let (name, rest) = key.split_at(at);
-                let wire = rest.strip_prefix(between.as_str()).unwrap_or_default();
-                if !name.is_empty() && !wire.is_empty() {
-                    parses.push((name.to_owned(), place, wire.to_owned()));
-                }
-            }
-        }
-        match parses.as_slice() {
-            [(_, "body", _)] => Err(format!("`{key}` is in the body, where no proxy looks")),
-            [(name, "header", wire)] if wire.eq_ignore_ascii_case("authorization") => {
-                Ok((name.clone(), default.to_owned()))
-            }
-            [(name, place, wire)] => Ok((name.clone(), format!("{{{place}: {wire}}}"))),
-            [] => Err(format!("`{key}` does not say where its credential stands")),
-            _ => Err(format!("`{key}` can be read in more than one way")),
-        }
-    }
-
     fn conclude(mut self) -> Result<Derived, Ambiguous> {
-        for id in self.options.public.iter().chain(&self.options.catch_all) {
-            if !self.named.contains(id) && self.faults.is_empty() {
-                self.faults.push(Fault {
-                    place: String::new(),
-                    message: format!("there is no operation `{id}`"),
-                });
-            }
-        }
-        if self.faults.is_empty() && self.services.is_empty() {
+        self.check_names();
+        if self.faults.is_empty() && self.offered.is_empty() {
             self.fault("paths", "offers nothing");
         }
         if !self.faults.is_empty() {
@@ -502,10 +468,37 @@ impl<'a> Reader<'a> {
         let services: Vec<_> = self
             .services
             .into_iter()
-            .map(|(name, methods)| json!({"name": name, "methods": methods}))
+            .map(|Service { name, methods, .. }| json!({"name": name, "methods": methods}))
             .collect();
         let policy = json!({"schemes": self.schemes, "services": services});
         Ok(Derived { policy, report: self.report, places: self.places })
+    }
+
+    /// Whether each name of the options is that of one operation, or of one scheme.
+    fn check_names(&mut self) {
+        let several = self.named.iter().filter(|(_, places)| places.len() > 1);
+        let several: Vec<_> = several
+            .map(|(name, places)| {
+                let places = listed(places);
+                format!(
+                    "`{name}` is {places}: name one by what is its own, its id or `METHOD PATH`"
+                )
+            })
+            .collect();
+        several.into_iter().for_each(|why| self.fault("", why));
+        let Options { public, catch_all, first, interchangeable, .. } = self.options;
+        let operations = [public, catch_all, first].into_iter().flatten();
+        let mut lost: Vec<_> = operations
+            .filter(|id| !self.named.contains_key(*id))
+            .map(|id| format!("there is no operation `{id}`"))
+            .collect();
+        let is_required = |name: &String| self.bound.values().any(|bound| bound.scheme == *name);
+        let schemes = interchangeable.iter().filter(|name| !is_required(name));
+        lost.extend(schemes.map(|name| format!("no operation requires a scheme `{name}`")));
+        // What is wrong besides may be why they are not there.
+        if self.faults.is_empty() {
+            lost.into_iter().for_each(|why| self.fault("", why));
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::{findings, lacks, run, triggers};
+use crate::{findings, lacks, run, run_unread, triggers};
 
 #[track_caller]
 fn says(arguments: &[&str], text: &[u8], code: i32, words: &str) {
@@ -51,6 +51,21 @@ fn a_finding_is_one_line() {
     assert!(lines.next().unwrap().starts_with(plain), "{}", said.out);
     assert_eq!(lines.next().unwrap(), refused);
     assert_eq!(said.err, "1 configuration in 1 file: 1 error, 1 warning\n");
+}
+
+#[test]
+fn who_reads_no_further_changes_no_verdict() {
+    let wrong = b"# basic-auth\nuser: []\n";
+    let right = b"# health-shortcut\nendpoints: [ { path: /livez, report: liveness } ]\n";
+    for (arguments, text, code) in [
+        (&["-"][..], &wrong[..], 1),
+        (&["--json", "-"], wrong, 1),
+        (&["--json", "-"], right, 0),
+        (&["-", "/nowhere"], wrong, 2),
+        (&["--json", "-", "/nowhere"], right, 2),
+    ] {
+        assert_eq!(run_unread(arguments, text), code, "{arguments:?}");
+    }
 }
 
 #[test]

@@ -66,6 +66,22 @@ fn run(arguments: &[&str], text: &[u8], environment: &[(&str, &str)]) -> Said {
     said
 }
 
+/// The exit code where nobody reads what the program says to its standard output.
+fn run_unread(arguments: &[&str], text: &[u8]) -> i32 {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_gatehouse"))
+        .arg("check")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    // It has nothing to say before it has read all.
+    child.stdin.take().unwrap().write_all(text).unwrap();
+    child.wait().unwrap().code().expect("not ended by a signal")
+}
+
 /// The findings in a text.
 fn findings(text: &str, arguments: &[&str]) -> Vec<Finding> {
     let said = run(&[arguments, &["--json", "-"]].concat(), text.as_bytes(), &[]);

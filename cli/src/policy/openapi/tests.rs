@@ -182,8 +182,8 @@ fn alternatives_and_conjunctions_are_kept() {
         json!([{"key": [], "jwt": ["a", "b"]}, {"basic": []}])
     );
     assert_eq!(
-        security(json!([{"again": []}, {"oidc": ["x"]}])),
-        json!([{"again": []}, {"oidc": ["x"]}])
+        security(json!([{"again": []}, {"jwt": ["x"]}])),
+        json!([{"again": []}, {"jwt": ["x"]}])
     );
 }
 
