@@ -201,6 +201,17 @@ fn whatever_status_a_call_has_nothing_traps_and_nothing_is_let_through() {
 }
 
 #[test]
+fn what_is_open_is_said_once_at_configuration() {
+    let mut host = start();
+    let open = "access-policy: open by `security: none`: users.public; to nobody too by `anonymous`: nothing";
+    let said = |host: &Host| host.logs().iter().filter(|line| line.text == open).count();
+    assert_eq!(said(&host), 1, "{:?}", host.logs());
+    assert!(host.logs().iter().all(|line| line.text != open || line.level == 2));
+    send(&mut host, "/users/public");
+    assert_eq!(said(&host), 1);
+}
+
+#[test]
 fn evidence_that_cannot_be_had_is_none() {
     for failure in STATUSES {
         // The third of the properties that are read is the evidence.

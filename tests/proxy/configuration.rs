@@ -1,8 +1,9 @@
 //! Configurations as Envoy hands them over: as text, as a `Struct`, wrong, and changed.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::client::Request;
 use tests::envoy::Setup;
+use tests::upstream::Upstream;
 
 #[test]
 fn yaml_of_a_bootstrap_and_json_of_istio_are_the_same() {
@@ -33,6 +34,50 @@ fn the_environment_of_the_vm_is_used() {
     let envoy = setup.start();
     let answer = Request::get("/").basic("carol:from the environment").send(envoy.address());
     assert_eq!(answer.status, 200);
+}
+
+/// A rule for each form of `match` that is about more than the request's first line.
+#[test]
+fn rules_match_headers_routes_and_clusters() {
+    let upstream = Upstream::start();
+    let off = |matcher: Value| json!({"match": matcher, "mode": "off"});
+    let envoy = Setup::new()
+        .upstream(&upstream)
+        .cluster("other", Some(upstream.address()))
+        .route(json!({"match": {"prefix": "/named"}, "name": "named", "route": {"cluster": "upstream"}}))
+        .route(json!({"match": {"prefix": "/other"}, "name": "else", "route": {"cluster": "other"}}))
+        .filter(
+            "basic-auth",
+            json!({"users": [{"name": "carol", "password": "s"}], "rules": [
+                off(json!({"headers": {"X-There": true}})),
+                off(json!({"headers": {"x-gone": false}, "paths": ["/gone"]})),
+                off(json!({"headers": {"x-tier": "gold", "x-old": false}})),
+                off(json!({"routes": ["named", "nowhere"]})),
+                off(json!({"clusters": ["other"]})),
+            ]}),
+        )
+        .start();
+    for (path, headers, status) in [
+        ("/", &[][..], 401),
+        ("/", &[("x-there", "")], 200),
+        ("/", &[("X-THERE", "no")], 200),
+        ("/", &[("x-there-not", "")], 401),
+        ("/gone", &[], 200),
+        ("/gone", &[("x-gone", "")], 401),
+        ("/", &[("x-tier", "gold")], 200),
+        ("/", &[("x-tier", "silver"), ("x-tier", "gold")], 200),
+        ("/", &[("x-tier", "Gold")], 401),
+        ("/", &[("x-tier", "gold,silver")], 401),
+        ("/", &[("x-tier", "gold"), ("x-old", "")], 401),
+        ("/named/1", &[], 200),
+        ("/other/1", &[], 200),
+        ("/nowhere", &[], 401),
+    ] {
+        let request = headers
+            .iter()
+            .fold(Request::get(path), |request, (name, value)| request.header(name, value));
+        assert_eq!(request.send(envoy.address()).status, status, "{path} {headers:?}");
+    }
 }
 
 #[test]

@@ -24,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod openings;
 mod policy;
 mod table;
 #[cfg(test)]
@@ -61,8 +62,10 @@ impl Plugin for AccessPolicy {
     type Settings = Settings;
     type Filter = Decision;
 
-    fn new(config: Config, _: &Layers<Settings>, _: &Birth<'_>) -> Result<Self, Invalid> {
+    fn new(config: Config, layers: &Layers<Settings>, _: &Birth<'_>) -> Result<Self, Invalid> {
         config.identity_headers.check(&|_| false)?;
+        let openings = openings::line(layers.all().map(|(_, scope)| &scope.settings.policy));
+        log::info!("{}: {openings}", Self::NAME);
         Ok(Self {
             identity_headers: config.identity_headers,
             memory: Memory::default(),

@@ -7,6 +7,7 @@ use super::*;
 
 mod anonymous;
 mod enforced;
+mod openings;
 
 /// The policy of the production guide: Basic for the API, a key for the service, a token for one of
 /// its methods, and one that is open; and a method with alternatives.
