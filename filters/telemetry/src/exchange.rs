@@ -89,7 +89,8 @@ impl Telemetry {
         if self.config.lines == Lines::None {
             return;
         }
-        let is_asked = outcome.is_error() || outcome.is_refused() || self.debugs;
+        let is_slow = self.slowness.is_some_and(|least| nanos.is_some_and(|nanos| nanos >= least));
+        let is_asked = outcome.is_error() || outcome.is_refused() || is_slow || self.debugs;
         let trace = trace(exchange);
         let is_asked = is_asked || trace.is_sampled;
         if !is_asked && self.config.lines == Lines::Asked {
