@@ -74,6 +74,14 @@ impl Headers {
         found
     }
 
+    /// Whether what has these headers is gRPC.
+    pub fn is_grpc(&self) -> bool {
+        self.first("content-type").is_some_and(|kind| {
+            kind.strip_prefix(b"application/grpc")
+                .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+        })
+    }
+
     /// Every value of `name` (lower case), in the order received.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.iter().filter(move |(n, _)| *n == name.as_bytes()).map(|(_, value)| value)

@@ -58,6 +58,33 @@ pub fn parameters<'r>(request: &'r Request<'_>) -> Vec<QueryParameter<'r>> {
     query::all(request.headers())
 }
 
+/// What stands in the query under this name, by the rules above.
+pub fn in_query<'r>(request: &'r Request<'_>, name: &str) -> Found<'r> {
+    query::find(request.headers(), name.as_bytes())
+}
+
+/// What stands in a cookie of this name, by the rules above.
+pub fn in_cookies<'r>(request: &'r Request<'_>, name: &str) -> Found<'r> {
+    cookie::find(request.headers(), name.as_bytes())
+}
+
+/// The name of a parameter of a query, or what is wrong with it.
+pub fn query_name(name: String) -> Result<Box<str>, String> {
+    if name.is_empty() || name.contains(char::is_control) {
+        return Err("a query parameter has a name, without control characters".into());
+    }
+    Ok(name.into())
+}
+
+/// The name of a cookie, or what is wrong with it.
+pub fn cookie_name(name: String) -> Result<Box<str>, String> {
+    if is_token(&name) {
+        Ok(name.into())
+    } else {
+        Err(format!("`{name}` is not the name of a cookie"))
+    }
+}
+
 /// The longest credential that is looked at, in bytes.
 pub const MAX_CREDENTIAL: usize = 16 * 1024;
 
@@ -272,14 +299,8 @@ impl TryFrom<Written> for Source {
                 }
                 Ok(Self::Header { name, prefix })
             }
-            (None, Some(name), None) if name.is_empty() || name.contains(char::is_control) => {
-                Err("a query parameter has a name, without control characters".into())
-            }
-            (None, Some(name), None) => Ok(Self::Query(name.into())),
-            (None, None, Some(name)) if !is_token(&name) => {
-                Err(format!("`{name}` is not the name of a cookie"))
-            }
-            (None, None, Some(name)) => Ok(Self::Cookie(name.into())),
+            (None, Some(name), None) => query_name(name).map(Self::Query),
+            (None, None, Some(name)) => cookie_name(name).map(Self::Cookie),
             _ => Err("has one of `header`, `query` and `cookie`".into()),
         }
     }

@@ -248,10 +248,7 @@ impl<'a> Request<'a> {
 
     /// Whether the request is gRPC, which wants its refusals in another form.
     pub fn is_grpc(&self) -> bool {
-        self.headers().first("content-type").is_some_and(|kind| {
-            kind.strip_prefix(b"application/grpc")
-                .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
-        })
+        self.headers().is_grpc()
     }
 
     /// A property of the exchange.
@@ -438,6 +435,30 @@ impl<'a> Exchange<'a> {
             return Some(value.to_vec());
         }
         self.host.property(path).unwrap_or_default()
+    }
+
+    /// A property that is a number; `None` where the proxy has none, or one below zero.
+    pub fn number(&self, path: &[&str]) -> Option<u64> {
+        let bytes = self.property(path)?;
+        let number = i64::from_le_bytes(bytes.as_slice().try_into().ok()?);
+        u64::try_from(number).ok()
+    }
+
+    /// The gRPC status of a response with these headers; `None` where it is not gRPC. It stands there
+    /// where there are only trailers; else in the trailers, which the proxy keeps as a property. One
+    /// that never came is UNKNOWN.
+    pub fn grpc_status(&self, response: &Headers) -> Option<u32> {
+        const UNKNOWN: u32 = 2;
+        if !response.is_grpc() {
+            return None;
+        }
+        let status = match response.first("grpc-status") {
+            Some(status) => std::str::from_utf8(status).ok().and_then(|text| text.parse().ok()),
+            None => self
+                .number(&["response", "grpc_status"])
+                .and_then(|status| u32::try_from(status).ok()),
+        };
+        Some(status.unwrap_or(UNKNOWN))
     }
 
     /// The first value of a header, as it went on; `None` where there is none.

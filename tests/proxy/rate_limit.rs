@@ -5,6 +5,7 @@ mod callers;
 mod exact;
 mod fields;
 mod memory;
+mod values;
 mod windows;
 
 use std::io::Write;

@@ -5,6 +5,8 @@ mod debug;
 mod metrics;
 mod probes;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tests::client::Request;
 use tests::envoy::{Envoy, Setup};
@@ -109,6 +111,25 @@ fn an_exchange_is_one_line_in_clues_keys() {
     assert_eq!(line.get("http.header.user-agent"), None, "nothing asked for more");
     let first = line.as_object().unwrap().keys().next();
     assert_eq!(first.map(String::as_str), Some("time"));
+}
+
+#[test]
+fn an_exchange_that_is_slow_asks_for_its_line() {
+    let slow = Duration::from_millis(400);
+    let upstream = Upstream::answering(move |request| match request.target.as_str() {
+        "/open/slow" => Answer::After(slow, Box::new(Answer::ok("late"))),
+        _ => Answer::ok("at once"),
+    });
+    let envoy = setup(json!({"slower_than": "300ms"})).upstream(&upstream).start();
+    for path in ["/open/1", "/open/slow", "/open/2"] {
+        assert_eq!(get(&envoy, path), 200);
+    }
+    assert_eq!(get(&envoy, "/nothing"), 404, "the last line of all");
+    let lines = envoy.access_log(2);
+    let paths: Vec<_> = lines.iter().map(|line| line["http.url"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["/open/slow", "/nothing"]);
+    assert!(lines[0]["http.time_ms"].as_u64().unwrap() >= 400, "{}", lines[0]);
+    assert_eq!(lines[0]["level"], "info");
 }
 
 #[test]
@@ -232,7 +253,7 @@ fn a_client_that_goes_away_is_a_line_too() {
     let upstream = Upstream::answering(|_| Answer::Hang);
     let envoy = setup(json!({})).upstream(&upstream).start();
     let request = Request::get("/open/x");
-    request.abandon(envoy.address(), std::time::Duration::from_millis(200));
+    request.abandon(envoy.address(), Duration::from_millis(200));
     let line = envoy.access_log(1).remove(0);
     assert_eq!((&line["http.status"], &line["level"]), (&json!(0), &json!("error")), "{line}");
 }

@@ -3,6 +3,7 @@
 mod beside;
 mod collector;
 mod differential;
+mod operation;
 mod settings;
 mod w3c;
 

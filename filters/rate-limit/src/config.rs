@@ -10,6 +10,7 @@ use shared::config::{Invalid, Mode, NonEmpty, Size};
 use shared::identity::HeaderName;
 use shared::matching::Matcher;
 use shared::matching::path::Pattern;
+use shared::sources;
 
 use crate::limit::Limit;
 use crate::quota::{Algorithm, Quota};
@@ -131,6 +132,10 @@ pub(crate) enum KeyPart {
     ClientAddress(Address),
     /// What a header says.
     Header(HeaderName),
+    /// What a parameter of the query says.
+    Query(QueryName),
+    /// What a cookie says.
+    Cookie(CookieName),
     /// A claim of a token that an authenticator in front has verified.
     Claim(String),
     /// The name of the route.
@@ -164,7 +169,7 @@ impl<'de> Visitor<'de> for KeyPartVisitor {
         f.write_str(
             "`consumer`, `subject`, `client_address`, `route`, `cluster`, `service`, \
              `service_method`, `host`, `method`, or one of `{ client_address: … }`, \
-             `{ header: … }`, `{ claim: … }`, `{ path: … }`",
+             `{ header: … }`, `{ query: … }`, `{ cookie: … }`, `{ claim: … }`, `{ path: … }`",
         )
     }
 
@@ -189,6 +194,8 @@ impl<'de> Visitor<'de> for KeyPartVisitor {
         let part = match name.as_str() {
             "client_address" => KeyPart::ClientAddress(members.next_value()?),
             "header" => KeyPart::Header(members.next_value()?),
+            "query" => KeyPart::Query(members.next_value()?),
+            "cookie" => KeyPart::Cookie(members.next_value()?),
             "claim" => KeyPart::Claim(members.next_value()?),
             "path" => KeyPart::Path(members.next_value()?),
             _ => return Err(A::Error::unknown_field(&name, &KEY_OBJECTS)),
@@ -200,7 +207,27 @@ impl<'de> Visitor<'de> for KeyPartVisitor {
     }
 }
 
-const KEY_OBJECTS: [&str; 4] = ["client_address", "header", "claim", "path"];
+const KEY_OBJECTS: [&str; 6] = ["client_address", "header", "query", "cookie", "claim", "path"];
+
+/// The name of a parameter of the query, decoded.
+#[derive(Clone, Debug)]
+pub(crate) struct QueryName(pub(crate) Box<str>);
+
+impl<'de> Deserialize<'de> for QueryName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        sources::query_name(String::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// The name of a cookie.
+#[derive(Clone, Debug)]
+pub(crate) struct CookieName(pub(crate) Box<str>);
+
+impl<'de> Deserialize<'de> for CookieName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        sources::cookie_name(String::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
+    }
+}
 
 /// How an address is read (`client_address`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

@@ -3,15 +3,24 @@
 //! 1. A part that is there and one that is missing are never the same, nor are two parts read as
 //!    three: every part is written with its length.
 //! 2. A header counts as the client sent it, every occurrence: who may choose it chooses a key.
-//! 3. What an authenticator has said is read from filter state, which no client can write.
+//! 3. A parameter of the query and a cookie count by their one value, decoded as `shared::sources` reads
+//!    it. Where readers may see another (it comes twice, an escape is broken, a `;` hides a second one,
+//!    it is longer than 16 KiB), a client could have as many counts as it likes, while the upstream sees
+//!    one value all the time: those requests are counted together, as [`UNCLEAR`], and never exempt.
+//! 4. What an authenticator has said is read from filter state, which no client can write.
 
 use shared::evidence::Evidence;
 use shared::identity::AUTHENTICATORS;
 use shared::matching::path::{BadPath, Pattern, Segment};
+use shared::sources::{self, Found};
 use shared::view::Request;
 
 use crate::address;
 use crate::config::KeyPart;
+
+/// What stands for a value that is not one and the same to all readers. Whoever sends this very text is
+/// counted with them, which is no gain.
+const UNCLEAR: &[u8] = b"(unclear)";
 
 /// What a request has of a part of a key.
 pub(crate) fn part(part: &KeyPart, request: &Request<'_>) -> Result<Option<Vec<u8>>, BadPath> {
@@ -21,6 +30,8 @@ pub(crate) fn part(part: &KeyPart, request: &Request<'_>) -> Result<Option<Vec<u
         KeyPart::Subject => text(&["gatehouse.subject"]),
         KeyPart::ClientAddress(reading) => address::of(*reading, request),
         KeyPart::Header(name) => header(&name.shared(), request),
+        KeyPart::Query(name) => value(sources::in_query(request, &name.0)),
+        KeyPart::Cookie(name) => value(sources::in_cookies(request, &name.0)),
         KeyPart::Claim(name) => claim(name, request),
         KeyPart::Route => text(&["xds", "route_name"]),
         KeyPart::Cluster => text(&["xds", "cluster_name"]),
@@ -80,6 +91,14 @@ fn header(name: &str, request: &Request<'_>) -> Option<Vec<u8>> {
         all.extend_from_slice(value);
     }
     Some(all)
+}
+
+fn value(found: Found<'_>) -> Option<Vec<u8>> {
+    match found {
+        Found::Nothing => None,
+        Found::One(value) => Some(value.into_owned()),
+        Found::Repeated | Found::Malformed => Some(UNCLEAR.to_vec()),
+    }
 }
 
 /// A claim of the first token that has it.

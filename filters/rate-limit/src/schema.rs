@@ -90,6 +90,8 @@ impl JsonSchema for KeyPart {
                     "properties": {
                         "client_address": generator.subschema_for::<Address>(),
                         "header": generator.subschema_for::<HeaderName>(),
+                        "query": {"type": "string", "minLength": 1},
+                        "cookie": {"type": "string", "minLength": 1},
                         "claim": {"type": "string"},
                         "path": generator.subschema_for::<Pattern>(),
                     },

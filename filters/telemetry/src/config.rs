@@ -26,6 +26,8 @@ pub struct Config {
     /// Which exchanges get a line; default [`Lines::Asked`].
     #[serde(default)]
     pub(crate) lines: Lines,
+    /// How long an exchange takes that asks for its line; default none does.
+    pub(crate) slower_than: Option<Period>,
     /// Where lines go; default [`Output::AccessLog`].
     #[serde(default)]
     pub(crate) output: Output,
@@ -64,7 +66,7 @@ pub struct Settings {}
 pub(crate) enum Lines {
     /// All; those that nothing asked for get a short one.
     All,
-    /// Those that an error, a refusal, a sampled trace or the debug switch asks for.
+    /// Those that an error, a refusal, a sampled trace, `slower_than` or the debug switch asks for.
     #[default]
     Asked,
     /// None.
@@ -298,6 +300,9 @@ impl Config {
         }
         if self.debug.as_ref().is_some_and(|debug| debug.on_for.duration() > LONGEST_DEBUG) {
             return Err(Invalid::at("debug.for", "longer than a day"));
+        }
+        if self.slower_than.is_some() && self.lines == Lines::None {
+            return Err(Invalid::at("slower_than", "asks for lines, and `lines` is `none`"));
         }
         if self.payloads.is_some() && self.debug.is_none() {
             return Err(Invalid::at(

@@ -11,7 +11,7 @@ use shared::view::{Exchange, Map};
 
 use crate::config::{Lines, Tier};
 use crate::line::{Line, rfc3339};
-use crate::outcome::{Outcome, grpc_code, integer};
+use crate::outcome::{Outcome, grpc_code};
 use crate::series::Labels;
 use crate::{Observed, Telemetry};
 
@@ -70,7 +70,7 @@ impl Telemetry {
         if is_probe(service.is_some(), &outcome, exchange) {
             return;
         }
-        let nanos = integer(exchange, &["request", "duration"]);
+        let nanos = exchange.number(&["request", "duration"]);
         if let Some(series) = &mut self.series {
             let store = exchange.store();
             let named = service.is_some();
@@ -89,7 +89,8 @@ impl Telemetry {
         if self.config.lines == Lines::None {
             return;
         }
-        let is_asked = outcome.is_error() || outcome.is_refused() || self.debugs;
+        let is_slow = self.slowness.is_some_and(|least| nanos.is_some_and(|nanos| nanos >= least));
+        let is_asked = outcome.is_error() || outcome.is_refused() || is_slow || self.debugs;
         let trace = trace(exchange);
         let is_asked = is_asked || trace.is_sampled;
         if !is_asked && self.config.lines == Lines::Asked {
@@ -153,7 +154,7 @@ impl Telemetry {
         text(&mut line, "http.remote_addr", &address(exchange));
         line.number("http.status", u64::from(outcome.status));
         line.number("http.time_ms", millis);
-        line.number("http.bytes", integer(exchange, &["response", "size"]).unwrap_or_default());
+        line.number("http.bytes", exchange.number(&["response", "size"]).unwrap_or_default());
         if outcome.is_refused() {
             line.text("reason", outcome.own_details());
         } else {

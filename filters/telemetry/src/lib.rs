@@ -2,8 +2,8 @@
 //! labels, a guarded debug switch.
 //!
 //! 1. An exchange gets one line, at its end, in Clue's keys. With `lines: asked` lines are kept back
-//!    unless an error, a refusal, a sampled trace or the debug switch asks for them; health probes that
-//!    `health-shortcut` answers or lets pass get none.
+//!    unless an error, a refusal, a sampled trace, an exchange as slow as `slower_than` or the debug switch
+//!    asks for them; health probes that `health-shortcut` answers or lets pass get none.
 //! 2. Every byte from the network is escaped, every value and line is bounded. Of a query only the
 //!    parameters are shown that `query.allow` names, of headers those that `headers.allow` names; it cannot
 //!    name those that hold credentials.
@@ -59,6 +59,8 @@ pub struct Telemetry {
     /// Whether the switch was on when it was last looked at.
     debugs: bool,
     payloads: Option<(usize, Redaction)>,
+    /// How long an exchange takes at least that asks for its line, in nanoseconds.
+    slowness: Option<u64>,
 }
 
 impl Plugin for Telemetry {
@@ -72,6 +74,7 @@ impl Plugin for Telemetry {
         config.check()?;
         let slots = birth.slots(Self::NAME);
         let payloads = config.payloads.take().map(config::Payloads::check).transpose();
+        let slowness = config.slower_than.map(|least| least.duration().as_nanos());
         let metrics = &config.metrics;
         let on_for = config.debug.as_ref().map_or(Duration::ZERO, |debug| debug.on_for.duration());
         Ok(Self {
@@ -79,6 +82,7 @@ impl Plugin for Telemetry {
             switch: Switch::new(&slots, on_for),
             debugs: false,
             payloads: payloads.map_err(|error| error.within("payloads"))?,
+            slowness: slowness.map(|nanos| u64::try_from(nanos).unwrap_or(u64::MAX)),
             config,
         })
     }

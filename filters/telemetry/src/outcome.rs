@@ -5,7 +5,6 @@
 //! 2. A refusal is an answer of the proxy's own, of a filter or of Envoy itself, with a status from 400
 //!    on or a gRPC status that is not `OK`. Envoy says so in `response.code_details`.
 
-use shared::headers::Headers;
 use shared::view::Exchange;
 
 /// What came of an exchange.
@@ -24,7 +23,7 @@ impl Outcome {
     pub(crate) fn of(exchange: &Exchange<'_>) -> Self {
         let headers = exchange.response_headers();
         let status = headers.first(":status").and_then(number).unwrap_or_default();
-        let grpc = is_grpc(&headers).then(|| grpc_status(&headers, exchange));
+        let grpc = exchange.grpc_status(&headers);
         let mut outcome =
             Self { status: u16::try_from(status).unwrap_or_default(), grpc, details: Vec::new() };
         if !outcome.is_plain() {
@@ -97,32 +96,8 @@ fn word(text: &[u8]) -> &[u8] {
     text.get(..end.min(64)).unwrap_or_default()
 }
 
-fn is_grpc(headers: &Headers) -> bool {
-    let kind = headers.first("content-type").unwrap_or_default();
-    kind.strip_prefix(b"application/grpc")
-        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
-}
-
-/// Of the head, where there are only trailers; else of the trailers, which Envoy keeps as a property. One
-/// that never came is UNKNOWN.
-fn grpc_status(headers: &Headers, exchange: &Exchange<'_>) -> u32 {
-    if let Some(status) = headers.first("grpc-status") {
-        return number(status).unwrap_or(2);
-    }
-    integer(exchange, &["response", "grpc_status"])
-        .and_then(|status| u32::try_from(status).ok())
-        .unwrap_or(2)
-}
-
 fn number(text: &[u8]) -> Option<u32> {
     std::str::from_utf8(text).ok()?.parse().ok()
-}
-
-/// A property that is a number: eight bytes, as Envoy hands them over.
-pub(crate) fn integer(exchange: &Exchange<'_>, path: &[&str]) -> Option<u64> {
-    let bytes = exchange.property(path)?;
-    let number = i64::from_le_bytes(bytes.as_slice().try_into().ok()?);
-    u64::try_from(number).ok()
 }
 
 /// The name of a gRPC status, as Go writes it.

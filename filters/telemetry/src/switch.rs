@@ -12,7 +12,6 @@ use shared::matching::path::{BadPath, Readings};
 use shared::store::{Change, Store};
 use shared::time::{BEHIND, Timestamp};
 
-
 /// The debug switch as this worker knows it.
 #[derive(Debug)]
 pub(crate) struct Switch {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared::effects::Effects;
+use shared::effects::{Effect, Effects};
 use shared::store::Store;
 use shared::testing::{Bench, Outcome, Proxy};
 
@@ -83,11 +83,44 @@ fn the_switch_is_off_where_the_clock_has_jumped_back() {
     let mut bench = bench(&switch(&json!({"addresses": ["10.0.0.0/8"]})));
     assert_eq!(send(&mut bench, "/debug?debug-logs=on").line(), ON);
     let now = shared::view::Host::now(&bench.proxy).unwrap();
-    for (secs, state) in [(1, "on"), (2, "off"), (3_600, "off")] {
+    for (secs, state) in [(2, "on"), (3, "off"), (3_600, "off")] {
         let earlier = now.nanos().saturating_sub(secs * 1_000_000_000);
         bench.proxy.set_now(Timestamp::from_nanos(earlier));
         let body = send(&mut bench, "/debug").reply().unwrap().body.clone();
         assert_eq!(String::from_utf8(body).unwrap(), format!("{{\"debug-logs\":\"{state}\"}}"));
+    }
+}
+
+#[test]
+fn an_exchange_as_slow_as_is_said_asks_for_its_line() {
+    let line = |config: &Value, millis: u64, of_proxys: &[&str]| {
+        let mut bench = bench(config);
+        let (mut run, _) = bench.begin(&[(":method", "GET"), (":path", "/x"), ("user-agent", "u")]);
+        bench.proxy.set_response(&[(":status", "200")]);
+        bench.proxy.set_property(&["request", "duration"], &(millis * 1_000_000).to_le_bytes());
+        bench.proxy.set_property(of_proxys, b"1");
+        let mut effects = Effects::default();
+        bench.instance.on_log(&mut run, &Exchange::new(&bench.proxy), &mut effects);
+        let line = effects.iter().find_map(|effect| match effect {
+            Effect::SetState(_, line) => Some(String::from_utf8(line.to_vec()).unwrap()),
+            _ => None,
+        });
+        line.unwrap_or_default()
+    };
+    let nothing = &["nothing"];
+    let asked = json!({"slower_than": "250ms"});
+    assert_eq!(line(&asked, 249, nothing), "");
+    assert!(line(&asked, 250, nothing).contains(r#""http.time_ms":250"#));
+    assert_eq!(line(&json!({}), 3_600_000, nothing), "", "nothing asks");
+    assert_eq!(line(&asked, 250, &["gatehouse.probe"]), "", "a probe has no line");
+    let skipped = json!({"slower_than": "250ms", "skip": {"paths": ["/x"]}});
+    assert_eq!(line(&skipped, 249, nothing), "");
+    assert_ne!(line(&skipped, 250, nothing), "");
+    // Of all lines, those are whole that something asks for.
+    let all = json!({"lines": "all", "slower_than": "250ms"});
+    for (millis, is_whole) in [(249, false), (250, true)] {
+        let line = line(&all, millis, nothing);
+        assert_eq!(line.contains("http.header.user-agent"), is_whole, "{line}");
     }
 }
 
@@ -147,6 +180,10 @@ fn mistakes_are_refused() {
         "query.allow[1]: `access_token` holds credentials; no line shows it",
     );
     refuse(&json!({"payloads": {}}), "payloads: are shown while `debug` is on, and there is none");
+    refuse(
+        &json!({"lines": "none", "slower_than": "1s"}),
+        "slower_than: asks for lines, and `lines` is `none`",
+    );
     refuse(&json!({"metrics": {"max_series": 0}}), "metrics.max_series: 0 is not from 1 to 4096");
     let tiers = json!({"metrics": {"tiers": [{"name": "gold"}]}});
     refuse(&tiers, "metrics.tiers[0]: names neither `consumers` nor `groups`");

@@ -161,7 +161,7 @@ pub fn rate_limit(bytes: &[u8]) {
             {"name": "address", "key": [{"client_address": {"trusted_hops": 1}}], "quota": {"requests": 3, "per": "1s", "burst": 5}},
             {"name": "cost", "quota": {"requests": 100, "per": "1m"}, "algorithm": "sliding-window", "cost": {"header": "x-cost", "greatest": 50}},
             {"name": "failed", "on": "unauthenticated", "key": ["client_address"], "quota": {"requests": 2, "per": "1m"}},
-            {"name": "fleet", "key": [{"header": "x-api-key"}], "quota": {"requests": 10, "per": "1h"}, "counted": "global"},
+            {"name": "fleet", "key": [{"header": "x-api-key"}, {"query": "page"}, {"cookie": "session"}], "quota": {"requests": 10, "per": "1h"}, "counted": "global"},
         ],
         "service": {"cluster": "limits", "domain": "test", "on_failure": on_failure},
         "memory": "1MiB",

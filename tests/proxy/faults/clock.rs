@@ -217,7 +217,11 @@ fn moves(workers: u32) {
         assert_eq!(world.status(&hour), 200);
         assert_eq!(world.status(&between(2 * DAY, 4 * DAY, 3)), 401, "not yet valid");
         for _ in 0..4 * workers {
-            assert_eq!(world.status(&opaque), 401, "what was answered in time to come counts no more");
+            assert_eq!(
+                world.status(&opaque),
+                401,
+                "what was answered in time to come counts no more"
+            );
         }
         assert_eq!(world.within("back"), 0, "nobody gains by a clock that is set back");
         world.set(HOUR + 60);

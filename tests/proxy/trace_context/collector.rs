@@ -73,6 +73,18 @@ impl Collector {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
+
+    /// The last span of a path, once there are so many, whose name is to be this.
+    #[track_caller]
+    pub(super) fn is_called(&self, path: &str, times: usize, name: &str) -> String {
+        let holds = format!("-> url.path: Str({path})");
+        let output = self.wait_for(&holds, times);
+        let spans = output.split("\nSpan #").filter(|span| span.contains(&holds));
+        let span = spans.last().unwrap();
+        let named = span.lines().find_map(|line| line.trim().strip_prefix("Name           : "));
+        assert_eq!(named, Some(name), "{span}");
+        span.to_owned()
+    }
 }
 
 impl Drop for Collector {

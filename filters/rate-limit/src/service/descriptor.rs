@@ -1,7 +1,7 @@
 //! What a limit and its key are called at the service: the same at every proxy of the fleet.
 //!
 //! 1. The first entry is `limit`, with the limit's name; the parts of the key follow under names of
-//!    their own: `consumer`, `header.x-plan`, `claim.tenant`, `client_address`.
+//!    their own: `consumer`, `header.x-plan`, `query.tenant`, `claim.tenant`, `client_address`.
 //! 2. A part that the request lacks is `(none)`: an empty value is refused by services.
 //! 3. A value that is long, or not of visible characters, is its SipHash-2-4 of 128 bits, under no
 //!    secret: what is stored per key is bounded, and nothing of it can end a line. Who makes two values
@@ -40,6 +40,8 @@ fn name(part: &KeyPart) -> String {
         KeyPart::Subject => "subject".into(),
         KeyPart::ClientAddress(_) => "client_address".into(),
         KeyPart::Header(name) => format!("header.{}", name.shared()),
+        KeyPart::Query(name) => format!("query.{}", name.0),
+        KeyPart::Cookie(name) => format!("cookie.{}", name.0),
         KeyPart::Claim(name) => format!("claim.{name}"),
         KeyPart::Route => "route".into(),
         KeyPart::Cluster => "cluster".into(),
@@ -116,6 +118,8 @@ mod tests {
     fn parts_have_names_and_values_are_as_they_are() {
         check(&json!("consumer"), Some(b"alice"), "consumer", "alice");
         check(&json!({"header": "X-Plan"}), Some(b"a b"), "header.x-plan", "a b");
+        check(&json!({"query": "ten ant"}), Some(b"(unclear)"), "query.ten ant", "(unclear)");
+        check(&json!({"cookie": "sid"}), Some(b"7"), "cookie.sid", "7");
         check(&json!({"claim": "tenant"}), Some(b"\"t\""), "claim.tenant", "\"t\"");
         check(&json!("route"), None, "route", "(none)");
         check(&json!("route"), Some(b""), "route", "(none)");

@@ -121,7 +121,7 @@ fn limits_that_are_none() {
     );
     limit_is_refused(
         json!({"key": ["consumers"]}),
-        "limits[0].key[0]: invalid value: string \"consumers\", expected `consumer`, `subject`, `client_address`, `route`, `cluster`, `service`, `service_method`, `host`, `method`, or one of `{ client_address: … }`, `{ header: … }`, `{ claim: … }`, `{ path: … }`",
+        "limits[0].key[0]: invalid value: string \"consumers\", expected `consumer`, `subject`, `client_address`, `route`, `cluster`, `service`, `service_method`, `host`, `method`, or one of `{ client_address: … }`, `{ header: … }`, `{ query: … }`, `{ cookie: … }`, `{ claim: … }`, `{ path: … }`",
     );
     limit_is_refused(
         json!({"key": [{"header": "a b"}]}),

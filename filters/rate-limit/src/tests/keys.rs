@@ -156,6 +156,69 @@ fn headers_count_as_they_are_sent() {
     assert_eq!(same, [true, false, false, false, false]);
 }
 
+/// Which of these targets are counted with the first, by the parameter `t`.
+#[track_caller]
+fn same_targets(more: Value, targets: &[&str]) -> Vec<bool> {
+    let headers: Vec<_> = targets.iter().map(|target| [(":path", *target)]).collect();
+    let requests: Vec<(Pairs<'_>, Pairs<'_>)> =
+        headers.iter().map(|headers| (headers.as_slice(), &[][..])).collect();
+    same_as_first(json!([{"query": "t"}]), more, &requests)
+}
+
+#[test]
+fn a_parameter_of_the_query_counts_by_its_value() {
+    let targets =
+        ["/?t=a", "/x?b=1&t=a", "/?%74=%61", "/?t=b", "/?t=A", "/?T=a", "/?t=", "/?t", "/", "/t=a"];
+    let same = [true, true, true, false, false, false, false, false, false, false];
+    assert_eq!(same_targets(json!({}), &targets), same);
+    assert_eq!(
+        same_targets(json!({}), &["/?t=", "/?t", "/?x", "/?t=%20"]),
+        [true, true, false, false]
+    );
+    assert_eq!(
+        same_targets(json!({}), &["/", "/?x=1", "/?x#t=a"]),
+        [true; 3],
+        "who has none is one"
+    );
+}
+
+#[test]
+fn a_parameter_that_readers_may_see_differently_makes_no_count_of_its_own() {
+    let unclear = [
+        "/?t=a&t=b",
+        "/?t=a&t=c",
+        "/?t=c&x&t=a",
+        "/?t=a&%74=a",
+        "/?t=a;t=b",
+        "/?x=1;t=a",
+        "/?t=%zz",
+    ];
+    for exempt in [json!({}), json!({"missing": "exempt"})] {
+        assert_eq!(same_targets(exempt.clone(), &unclear), [true; 7]);
+        assert_eq!(same_targets(exempt, &["/?t=a", "/?t=a&t=b", "/?t=%zz"]), [true, false, false]);
+    }
+    assert_eq!(same_targets(json!({"missing": "exempt"}), &["/", "/"]), [false, false]);
+}
+
+#[test]
+fn a_cookie_counts_by_its_value_and_several_make_no_count_of_their_own() {
+    let same = |cookies: &[&[(&str, &str)]]| {
+        let requests: Vec<(Pairs<'_>, Pairs<'_>)> =
+            cookies.iter().map(|headers| (*headers, &[][..])).collect();
+        same_as_first(json!([{"cookie": "sid"}]), json!({}), &requests)
+    };
+    let of = |value| [("cookie", value)];
+    let (a, other, quoted) = (of("sid=a"), of("x=1; sid=a"), of("sid=\"a\""));
+    let (b, case, encoded, empty) = (of("sid=b"), of("SID=a"), of("sid=%61"), of("sid="));
+    assert_eq!(
+        same(&[&a, &other, &quoted, &b, &case, &encoded, &empty, &[]]),
+        [true, true, true, false, false, false, false, false]
+    );
+    let (twice, thrice) = (of("sid=a; sid=b"), of("sid=c; sid=a; sid=c"));
+    let apart = [("cookie", "sid=a"), ("cookie", "sid=b")];
+    assert_eq!(same(&[&twice, &thrice, &apart, &a]), [true, true, true, false]);
+}
+
 #[test]
 fn hosts_methods_routes_and_services() {
     let host: [(&[_], &[(&str, &str)]); 3] = [

@@ -1,5 +1,6 @@
 //! Where the proxy's own spans go: the configuration, as it is written and as it is used.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -9,6 +10,12 @@ use shared::config::{Invalid, Period};
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(5);
 const MOST_QUEUED: usize = 65_536;
+/// How many attributes of the resource may be set.
+const MOST_ATTRIBUTES: usize = 32;
+/// How long one of their names may be.
+const LONGEST_NAME: usize = 128;
+/// How long a value of one.
+const LONGEST_VALUE: usize = 256;
 
 /// Where the proxy's own spans go, as it is written.
 #[derive(Debug, Deserialize)]
@@ -27,6 +34,12 @@ pub(crate) struct RawExport {
     path: Option<String>,
     /// `service.name`; default `unknown_service:envoy`.
     service: Option<String>,
+    /// `service.version`; default none.
+    version: Option<String>,
+    /// What else is said of who makes the spans (`deployment.environment.name: prod`), at most 32
+    /// attributes.
+    #[serde(default)]
+    resource: BTreeMap<String, String>,
     /// How often spans are sent, `100ms` to `5s`; default `1s`.
     interval: Option<Period>,
     /// How long a call may take; default `5s`.
@@ -56,8 +69,8 @@ pub(crate) struct Export {
     pub(crate) host: String,
     /// Its `:path`.
     pub(crate) path: String,
-    /// `service.name`.
-    pub(crate) service: String,
+    /// Who makes the spans: attributes and their values.
+    pub(crate) resource: BTreeMap<String, String>,
     /// How often spans are sent.
     pub(crate) interval: Duration,
     /// How long a call may take.
@@ -103,12 +116,58 @@ impl RawExport {
             cluster: self.cluster,
             host,
             path,
-            service: self.service.unwrap_or_else(|| "unknown_service:envoy".to_owned()),
+            resource: resource(self.resource, self.service, self.version)?,
             interval,
             timeout: self.timeout.map_or(Duration::from_secs(5), Period::duration),
             max_queue,
             max_batch,
         })
+    }
+}
+
+/// All that is configured of who makes the spans.
+fn resource(
+    mut attributes: BTreeMap<String, String>,
+    service: Option<String>,
+    version: Option<String>,
+) -> Result<BTreeMap<String, String>, Invalid> {
+    if attributes.len() > MOST_ATTRIBUTES {
+        return Err(Invalid::at("resource", format!("more than {MOST_ATTRIBUTES} attributes")));
+    }
+    for (name, value) in &attributes {
+        let field = format!("resource.{name}");
+        let wrong = match &**name {
+            "service.name" => Some("is set by `service`"),
+            "service.version" => Some("is set by `version`"),
+            sdk if sdk.starts_with("telemetry.sdk.") => Some("is for the filter to say"),
+            name if !is_attribute(name) => Some("is no name such as `deployment.environment.name`"),
+            _ => wrong_value(value),
+        };
+        if let Some(message) = wrong {
+            return Err(Invalid::at(field, message));
+        }
+    }
+    if let Some(version) = version {
+        if let Some(message) = wrong_value(&version) {
+            return Err(Invalid::at("version", message));
+        }
+        attributes.insert("service.version".to_owned(), version);
+    }
+    let service = service.unwrap_or_else(|| "unknown_service:envoy".to_owned());
+    attributes.insert("service.name".to_owned(), service);
+    Ok(attributes)
+}
+
+fn is_attribute(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte);
+    (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+const fn wrong_value(value: &str) -> Option<&'static str> {
+    match value.len() {
+        0 => Some("is empty"),
+        1..=LONGEST_VALUE => None,
+        _ => Some("is longer than 256 bytes"),
     }
 }
 

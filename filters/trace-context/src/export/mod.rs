@@ -5,9 +5,11 @@
 //! 2. At every tick a batch goes to the collector, one at a time; a full queue follows at once.
 //! 3. A batch that the collector cannot take now (429, 502, 503, 504, no answer) is tried again, later
 //!    and later, at most [`MOST_TRIES`] times; one that it refuses is dropped (OTLP 1.x, "Failures").
-//! 4. What the collector says that it has left out (`partial_success`) is counted.
+//! 4. A span is called after what the proxy knows of the operation, never after a path.
+//! 5. What the collector says that it has left out (`partial_success`) is counted.
 
 mod config;
+mod operation;
 mod otlp;
 mod span;
 
@@ -22,6 +24,9 @@ use shared::view::Exchange;
 
 use config::Export;
 pub(crate) use config::RawExport;
+use operation::Methods;
+#[cfg(test)]
+pub(crate) use otlp::read;
 pub(crate) use span::Started;
 
 /// How often a batch is sent before it is given up.
@@ -37,6 +42,7 @@ const MOST_OF_AN_ANSWER: usize = 16 * 1024;
 pub(crate) struct Exporter {
     config: Export,
     resource: otlp::Resource,
+    methods: Methods,
     queue: VecDeque<otlp::Span>,
     batch: Option<Batch>,
     /// The number of the call under way, or of the next. It is another for each plugin, so that an
@@ -57,9 +63,10 @@ impl Exporter {
     /// One with an empty queue.
     pub(crate) fn new(config: Export, birth: &Birth<'_>) -> Self {
         let node = birth.host.property(&["xds", "node", "id"]).ok().flatten().unwrap_or_default();
-        let resource = otlp::resource(&config.service, &node);
+        let resource = otlp::resource(&config.resource, &node);
         let call = birth.secret.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
-        Self { config, resource, queue: VecDeque::new(), batch: None, call }
+        let (methods, queue) = (Methods::default(), VecDeque::new());
+        Self { config, resource, methods, queue, batch: None, call }
     }
 
     /// How often spans are sent.
@@ -73,7 +80,7 @@ impl Exporter {
             effects.count_by("spans_dropped", "reason", "queue_full");
             return;
         }
-        self.queue.push_back(span.end(exchange));
+        self.queue.push_back(span.end(&mut self.methods, exchange));
         effects.count("spans");
     }
 

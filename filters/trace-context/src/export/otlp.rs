@@ -2,6 +2,8 @@
 //!
 //! The messages are written down here since the crate that has them all brings a gRPC stack along.
 
+use std::collections::BTreeMap;
+
 use prost::Message;
 
 /// `ExportTraceServiceRequest`.
@@ -148,16 +150,17 @@ fn attribute(key: &str, value: Value) -> KeyValue {
     KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }) }
 }
 
-/// The proxy, as a service of this name.
-pub(super) fn resource(service: &str, node: &[u8]) -> Resource {
-    let mut attributes = vec![
-        text("service.name", service),
-        text("telemetry.sdk.name", "gatehouse"),
-        text("telemetry.sdk.language", "rust"),
-        text("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),
-    ];
-    if !node.is_empty() {
-        attributes.push(text("service.instance.id", String::from_utf8_lossy(node)));
+/// The proxy, as who it is configured to be, and as the instance that its node is where nothing else
+/// is said.
+pub(super) fn resource(configured: &BTreeMap<String, String>, node: &[u8]) -> Resource {
+    const INSTANCE: &str = "service.instance.id";
+    let mut attributes: Vec<_> =
+        configured.iter().map(|(name, value)| text(name, &**value)).collect();
+    attributes.push(text("telemetry.sdk.name", "gatehouse"));
+    attributes.push(text("telemetry.sdk.language", "rust"));
+    attributes.push(text("telemetry.sdk.version", env!("CARGO_PKG_VERSION")));
+    if !node.is_empty() && !configured.contains_key(INSTANCE) {
+        attributes.push(text(INSTANCE, String::from_utf8_lossy(node)));
     }
     Resource { attributes }
 }
@@ -176,4 +179,35 @@ pub(super) fn left_out(body: &[u8]) -> usize {
     let response = Response::decode(body).unwrap_or_default();
     let rejected = response.partial_success.map_or(0, |partial| partial.rejected_spans);
     usize::try_from(rejected).unwrap_or_default()
+}
+
+/// What a test sees of a call: the attributes of the resource, and of each span its name, status and
+/// attributes.
+#[cfg(test)]
+pub(crate) fn read(body: &[u8]) -> (String, Vec<String>) {
+    let write = |attributes: &[KeyValue]| {
+        let write = |KeyValue { key, value }: &KeyValue| match value
+            .as_ref()
+            .and_then(|any| any.value.as_ref())
+        {
+            Some(Value::String(text)) => format!("{key}={text}"),
+            Some(Value::Int(number)) => format!("{key}={number}"),
+            None => format!("{key}="),
+        };
+        attributes.iter().map(write).collect::<Vec<_>>().join(", ")
+    };
+    let request = Request::decode(body).unwrap();
+    let [ResourceSpans { resource: Some(resource), scope_spans }] = &request.resource_spans[..]
+    else {
+        panic!("one resource");
+    };
+    let line = |span: &Span| {
+        let status = match &span.status {
+            Some(Status { message, code: 2 }) => format!("error `{message}`"),
+            _ => "unset".to_owned(),
+        };
+        format!("{} | {status} | {}", span.name, write(&span.attributes))
+    };
+    let spans = scope_spans.iter().flat_map(|scope| &scope.spans).map(line).collect();
+    (write(&resource.attributes), spans)
 }

@@ -1,16 +1,18 @@
 //! The proxy's span of one exchange, by OpenTelemetry's conventions for HTTP servers.
 //!
 //! The path goes without its query, and no header but the user agent: there may be secrets in them.
-//! Texts are cut at a length, and what is no UTF-8 in them is replaced.
+//! Texts are cut at a length, and what is no UTF-8 in them is replaced. What the span is called is
+//! known at its end (`operation.rs`).
 
 use shared::time::Timestamp;
 use shared::trace::{Incoming, Outgoing, tracestate};
 use shared::view::{Exchange, Request};
 
+use super::operation::{Methods, Operation, Rpc};
 use super::otlp::{KeyValue, Kind, Span, Status, StatusCode, number, text};
 
 /// How many bytes of a text are kept.
-const LONGEST_TEXT: usize = 256;
+pub(super) const LONGEST_TEXT: usize = 256;
 /// How many of a path.
 const LONGEST_PATH: usize = 1024;
 /// That it is known whether the parent is remote, and that it is (`SpanFlags`).
@@ -22,7 +24,14 @@ const METHODS: [&str; 10] =
 
 /// A span that has not ended.
 #[derive(Debug)]
-pub(crate) struct Started(Span);
+pub(crate) struct Started {
+    /// It, with the HTTP method for a name.
+    span: Span,
+    /// Whether the request is gRPC.
+    is_grpc: bool,
+    /// The method of gRPC that it is about.
+    rpc: Option<Rpc>,
+}
 
 impl Started {
     /// The span of a request, the child of `incoming`.
@@ -38,7 +47,8 @@ impl Started {
         let remote = if parent.is_some() { IS_REMOTE } else { 0 };
         let method = METHODS.iter().find(|method| method.as_bytes() == request.method());
         let start = request.property(&["request", "time"]).and_then(nanos);
-        Self(Span {
+        let is_grpc = request.is_grpc();
+        let span = Span {
             trace_id: outgoing.trace_id.number().to_be_bytes().to_vec(),
             span_id: outgoing.span_id.number().to_be_bytes().to_vec(),
             trace_state: String::from_utf8(state).unwrap_or_default(),
@@ -51,30 +61,59 @@ impl Started {
             attributes: attributes(method.copied(), request),
             status: None,
             flags: 1 | random | HAS_IS_REMOTE | remote,
-        })
+        };
+        let rpc = if is_grpc { Rpc::of(request) } else { None };
+        Self { span, is_grpc, rpc }
     }
 
     /// The span, with how the exchange ended.
-    pub(super) fn end(self, exchange: &Exchange<'_>) -> Span {
-        let Self(mut span) = self;
+    pub(super) fn end(self, methods: &mut Methods, exchange: &Exchange<'_>) -> Span {
+        let Self { mut span, is_grpc, rpc } = self;
         let now = exchange.now().map_or(0, Timestamp::nanos);
         span.end_time_unix_nano = now.max(span.start_time_unix_nano);
-        let code = exchange.property(&["response", "code"]).and_then(nanos).unwrap_or_default();
-        let status = i64::try_from(code).unwrap_or_default();
+        let status = exchange.number(&["response", "code"]).unwrap_or_default();
+        let status = i64::try_from(status).unwrap_or_default();
         if status > 0 {
             span.attributes.push(number("http.response.status_code", status));
         }
-        // What went wrong is the client's affair from 400 to 499, and the server's from 500 on. No
-        // status is no answer.
-        if status == 0 || status >= 500 {
+        let grpc = if is_grpc { exchange.grpc_status(&exchange.response_headers()) } else { None };
+        if is_grpc {
+            span.attributes.push(text("rpc.system", "grpc"));
+        }
+        if let Some(code) = grpc {
+            span.attributes.push(number("rpc.grpc.status_code", i64::from(code)));
+        }
+        if let Some(kind) = error(status, grpc) {
             let details = exchange.property(&["response", "code_details"]).unwrap_or_default();
-            let kind = if status == 0 { "no_response".to_owned() } else { status.to_string() };
             span.attributes.push(text("error.type", kind));
             let message = cut(&details, LONGEST_TEXT);
             span.status = Some(Status { message, code: StatusCode::Error.into() });
         }
+        let operation = Operation::of(rpc, grpc, methods, exchange);
+        operation.attributes(&mut span.attributes);
+        span.name = operation.name(&span.name);
         span
     }
+}
+
+/// What went wrong on this side, if anything. No status is no answer; from 400 to 499 it is the client's
+/// affair, and so it is with half of gRPC's (OpenTelemetry, "gRPC status", of a server).
+fn error(status: i64, grpc: Option<u32>) -> Option<String> {
+    match status {
+        0 => return Some("no_response".to_owned()),
+        500.. => return Some(status.to_string()),
+        _ => {}
+    }
+    let name = match grpc? {
+        2 => "UNKNOWN",
+        4 => "DEADLINE_EXCEEDED",
+        12 => "UNIMPLEMENTED",
+        13 => "INTERNAL",
+        14 => "UNAVAILABLE",
+        15 => "DATA_LOSS",
+        _ => return None,
+    };
+    Some(name.to_owned())
 }
 
 fn attributes(method: Option<&str>, request: &Request<'_>) -> Vec<KeyValue> {
@@ -122,7 +161,7 @@ fn host_and_port(authority: &[u8]) -> (&[u8], Option<i64>) {
 }
 
 /// The first bytes, as text.
-fn cut(bytes: &[u8], longest: usize) -> String {
+pub(super) fn cut(bytes: &[u8], longest: usize) -> String {
     String::from_utf8_lossy(bytes.get(..longest).unwrap_or(bytes)).into_owned()
 }
 

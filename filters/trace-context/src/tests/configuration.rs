@@ -23,7 +23,8 @@ fn everything_can_be_said() {
         "request_id": {"header": "x-request-id", "accept": "trusted", "max_bytes": 128, "echo": true},
         "response": {"traceresponse": true},
         "export": {"cluster": "collector", "protocol": "otlp_http", "host": "collector:4318",
-            "path": "/v1/traces", "service": "edge", "interval": "1s", "timeout": "2s",
+            "path": "/v1/traces", "service": "edge", "version": "1.2.3",
+            "resource": {"deployment.environment.name": "prod", "service.instance.id": "pod-7"}, "interval": "1s", "timeout": "2s",
             "max_queue": 100, "max_batch": 10},
         "rules": [{"match": {"paths": ["/x"]}, "sampling": {"root": {"ratio": 0.1}}}],
     }));
@@ -73,6 +74,26 @@ fn what_makes_no_sense_is_refused() {
         json!({"export": {"cluster": "c", "max_queue": 10, "max_batch": 11}}),
         "export.max_batch: more than the queue holds",
     );
+    let resource =
+        |name: &str, value: &str| json!({"export": {"cluster": "c", "resource": {name: value}}});
+    for (name, value, message) in [
+        ("service.name", "x", "service.name: is set by `service`"),
+        ("service.version", "x", "service.version: is set by `version`"),
+        ("telemetry.sdk.name", "x", "telemetry.sdk.name: is for the filter to say"),
+        ("a b", "x", "a b: is no name such as `deployment.environment.name`"),
+        ("team", "", "team: is empty"),
+        ("team", &"x".repeat(257), "team: is longer than 256 bytes"),
+    ] {
+        refused(resource(name, value), &format!("export.resource.{message}"));
+    }
+    bench(resource(&"a".repeat(128), &"x".repeat(256)));
+    assert!(Bench::<TraceContext>::configure(&resource(&"a".repeat(129), "x")).is_err());
+    let many: serde_json::Map<_, _> = (0..33).map(|n| (format!("a{n}"), json!("x"))).collect();
+    refused(
+        json!({"export": {"cluster": "c", "resource": many}}),
+        "export.resource: more than 32 attributes",
+    );
+    refused(json!({"export": {"cluster": "c", "version": ""}}), "export.version: is empty");
     refused(
         json!({"span": "keep", "export": {"cluster": "c"}}),
         "span: `keep` leaves the proxy no span of its own to export",

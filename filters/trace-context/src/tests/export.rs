@@ -1,5 +1,7 @@
 //! The proxy's own spans: what is sent, when, and what happens where it is not taken.
 
+mod spans;
+
 use shared::driver::Run;
 use shared::effects::Effects;
 use shared::filter::{Answer, Call, CallFailure};
