@@ -27,7 +27,7 @@ use shared::config::Invalid;
 use crate::arguments::CheckArguments;
 use crate::output::{Failure, Outcome};
 use document::{At, Document};
-use known::Overrides;
+use known::{Overrides, Role};
 use kubernetes::Placed;
 use lints::{Code, chain, connection, secrets, settings, sign_in};
 pub(crate) use report::Level;
@@ -50,6 +50,11 @@ pub(crate) use source::Source;
 /// Whether there is a filter of this name.
 pub(crate) fn is_filter(name: &str) -> bool {
     known::find(name).is_some()
+}
+
+/// Whether a filter of this name says who it is.
+pub(crate) fn is_authenticator(name: &str) -> bool {
+    known::find(name).is_some_and(|known| known.role == Role::Authenticator)
 }
 
 /// The filters whose configurations have a schema.
