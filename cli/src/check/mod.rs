@@ -29,7 +29,7 @@ use crate::output::{Failure, Outcome};
 use document::{At, Document};
 use known::{Overrides, Role};
 use kubernetes::Placed;
-use lints::{Code, chain, connection, secrets, settings, sign_in};
+use lints::{Code, chain, connection, log, secrets, settings, sign_in};
 pub(crate) use report::Level;
 use report::Report;
 use site::{Config, Site, Variables};
@@ -215,6 +215,7 @@ fn check_envoy<'a>(top: &At<'a>, all: &[At<'a>], options: &Options, report: &mut
             settings::disabled(entry, site, all, report);
         }
         connection::check(&manager.at, report);
+        log::check(&manager.at, &chain, report);
         // What is discovered from elsewhere may be the filter that is missing.
         let is_whole = !manager.filters.iter().any(|entry| {
             entry.field("config_discovery").is_some() && find(entry, &sites, all).is_empty()

@@ -5,7 +5,7 @@ use crate::{findings, lacks, triggers, with};
 const ALLOW_UNSET: &[&str] = &["--allow-unset"];
 
 /// A bootstrap with a filter configured in JSON, one in YAML, and one that is no gate.
-const GOOD: &str = r#"
+pub(crate) const GOOD: &str = r#"
 static_resources:
   listeners:
   - name: main

@@ -13,6 +13,7 @@
 mod bundle;
 mod envoy;
 mod inputs;
+mod lines;
 mod manifests;
 mod shipped;
 mod sign_in;

@@ -4,6 +4,7 @@ pub(super) mod chain;
 pub(super) mod connection;
 mod header;
 pub(super) mod limit;
+pub(super) mod log;
 pub(super) mod secrets;
 pub(super) mod settings;
 pub(super) mod sign_in;
@@ -56,6 +57,7 @@ pub(super) enum Code {
     RequestTimeout,
     RequestHeadersTimeout,
     StreamIdleTimeout,
+    UnprintedLines,
     StopIteration,
 }
 
@@ -103,6 +105,7 @@ impl Code {
             Self::RequestTimeout => (Warning, "request-timeout"),
             Self::RequestHeadersTimeout => (Warning, "request-headers-timeout"),
             Self::StreamIdleTimeout => (Warning, "stream-idle-timeout"),
+            Self::UnprintedLines => (Warning, "unprinted-lines"),
             Self::StopIteration => (Info, "stop-iteration"),
         }
     }
