@@ -15,6 +15,7 @@ mod envoy;
 mod inputs;
 mod lines;
 mod manifests;
+mod production;
 mod shipped;
 mod sign_in;
 

@@ -4,6 +4,7 @@ pub(super) mod chain;
 pub(super) mod connection;
 mod header;
 pub(super) mod limit;
+pub(super) mod listener;
 pub(super) mod log;
 pub(super) mod secrets;
 pub(super) mod settings;
@@ -57,6 +58,11 @@ pub(super) enum Code {
     RequestTimeout,
     RequestHeadersTimeout,
     StreamIdleTimeout,
+    IdleTimeout,
+    RouteTimeout,
+    HeaderUnderscores,
+    PlainListener,
+    OldTls,
     UnprintedLines,
     StopIteration,
 }
@@ -105,6 +111,11 @@ impl Code {
             Self::RequestTimeout => (Warning, "request-timeout"),
             Self::RequestHeadersTimeout => (Warning, "request-headers-timeout"),
             Self::StreamIdleTimeout => (Warning, "stream-idle-timeout"),
+            Self::IdleTimeout => (Warning, "idle-timeout"),
+            Self::RouteTimeout => (Info, "route-timeout"),
+            Self::HeaderUnderscores => (Warning, "header-underscores"),
+            Self::PlainListener => (Warning, "plain-listener"),
+            Self::OldTls => (Warning, "old-tls"),
             Self::UnprintedLines => (Warning, "unprinted-lines"),
             Self::StopIteration => (Info, "stop-iteration"),
         }
