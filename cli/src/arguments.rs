@@ -256,6 +256,10 @@ pub(crate) struct RenderArguments {
     /// For what.
     #[arg(long = "for", value_enum)]
     pub(crate) target: Target,
+    /// Where the modules are that Envoy will have, if not where the file says: what they may do is
+    /// written into the bootstrap.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) modules: Option<PathBuf>,
 }
 
 /// What a file is rendered for.

@@ -18,7 +18,7 @@ pub(crate) fn run(arguments: &CapabilitiesArguments) -> Result<Outcome, Failure>
 }
 
 /// `capability_restriction_config`, indented by so many spaces.
-fn block<'a>(names: impl Iterator<Item = &'a str>, indent: usize) -> String {
+pub(crate) fn block<'a>(names: impl Iterator<Item = &'a str>, indent: usize) -> String {
     let mut text = format!(
         "{:indent$}capability_restriction_config:\n{:indent$}  allowed_capabilities:\n{:indent$}    {{ ",
         "", "", ""

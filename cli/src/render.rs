@@ -12,15 +12,17 @@ mod tests;
 mod yaml;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use shared::config::Invalid;
 
 use crate::arguments::{RenderArguments, Target};
-use crate::check::{Level, Source, filter_names, is_filter, problems};
+use crate::check::{Level, Source, filter_names, is_authenticator, is_filter, problems};
+use crate::module::Module;
 use crate::output::{self, Failure, Outcome};
-use envoy::envoy;
+use envoy::{Capabilities, envoy};
 use manifests::{envoy_gateway, istio};
 
 /// The file.
@@ -89,6 +91,8 @@ pub(crate) struct Listener {
     pub(crate) address: String,
     /// Its certificate; none for plain HTTP.
     pub(crate) tls: Option<Tls>,
+    /// The port at which clients find HTTPS: whatever comes here is sent there, and that is all.
+    pub(crate) redirect: Option<u16>,
 }
 
 /// A certificate and its key, as files.
@@ -258,6 +262,12 @@ impl File {
         for (index, listener) in self.listeners.iter().enumerate() {
             address(&listener.address)
                 .map_err(|why| why.within(&format!("listeners[{index}].address")))?;
+            let wrong = |why| Err(Invalid::at(format!("listeners[{index}].redirect"), why));
+            match (listener.redirect, &listener.tls) {
+                (Some(_), Some(_)) => return wrong("is for a listener without `tls`"),
+                (Some(0), None) => return wrong("is a port, such as 443"),
+                _ => {}
+            }
         }
         address(&self.admin).map_err(|why| why.within("admin"))?;
         if self.filters.is_empty() {
@@ -289,13 +299,29 @@ impl File {
             Some((format!("routes[{index}].timeout"), route.timeout.as_ref()?))
         });
         for (place, time) in named.into_iter().chain(of_routes) {
-            let seconds = time.strip_suffix('s').unwrap_or_default();
-            if seconds.is_empty() || !seconds.bytes().all(|byte| byte.is_ascii_digit()) {
+            let number = time.strip_suffix('s').unwrap_or_default();
+            let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+            if !is_number || number.parse::<u32>().is_err() {
                 let why = format!("`{time}` is not a number of seconds such as `30s`");
                 return Err(Invalid::at(place, why));
             }
         }
         Ok(())
+    }
+
+    /// The configurations of the filters of this name.
+    fn configs(&self, name: &str) -> impl Iterator<Item = &Value> {
+        self.filters.iter().filter_map(move |filter| filter.get(name))
+    }
+
+    /// Whether there is a filter of this name.
+    fn has(&self, name: &str) -> bool {
+        self.configs(name).next().is_some()
+    }
+
+    /// Whether there is one that says who it is.
+    fn has_authenticator(&self) -> bool {
+        self.filters.iter().flat_map(|filter| filter.keys()).any(|name| is_authenticator(name))
     }
 
     /// The routes, or the one that there is without any.
@@ -367,6 +393,11 @@ fn variables(config: &Value) -> BTreeSet<String> {
     }
 }
 
+/// The seconds of a time that has been checked.
+fn seconds(time: &str) -> u32 {
+    time.trim_end_matches('s').parse().unwrap_or_default()
+}
+
 /// Host and port.
 fn address(text: &str) -> Result<(&str, u16), Invalid> {
     let wrong = || Invalid::at("", format!("`{text}` is not `host:port`"));
@@ -379,37 +410,57 @@ fn address(text: &str) -> Result<(&str, u16), Invalid> {
 /// Renders a file.
 pub(crate) fn run(arguments: &RenderArguments) -> Result<Outcome, Failure> {
     let Some(source) = Source::read(&arguments.file)? else { return Ok(Outcome::Unwell) };
-    match render(&source, arguments.target) {
-        Ok(text) => {
-            let (errors, warnings): (Vec<_>, Vec<_>) =
-                problems(&text).into_iter().partition(|(level, _)| *level == Level::Error);
-            warnings.iter().for_each(|(_, why)| output::note(why));
-            if !errors.is_empty() {
-                errors.iter().for_each(|(_, why)| output::complain(why));
-                return Ok(Outcome::Unwell);
-            }
-            output::print(text.as_bytes())?;
-            Ok(Outcome::Well)
-        }
-        Err(errors) => {
-            errors.iter().for_each(|error| source.complain(error));
-            Ok(Outcome::Unwell)
-        }
-    }
-}
-
-/// What a file becomes, or what is wrong with it.
-fn render(source: &Source, target: Target) -> Result<String, Vec<Invalid>> {
-    let file: File = shared::config::interpret(source.value()).map_err(|error| vec![error])?;
-    let rendered = match target {
-        Target::Envoy => envoy(&file),
+    let file: File = match shared::config::interpret(source.value()) {
+        Ok(file) => file,
+        Err(error) => return Ok(refused(&source, &[error])),
+    };
+    let rendered = match arguments.target {
+        Target::Envoy => envoy(&file, &capabilities(&file, arguments.modules.as_deref())?),
         Target::Istio => istio(&file),
         Target::EnvoyGateway => envoy_gateway(&file),
     };
-    let text = rendered.map_err(|error| vec![error])?;
+    let text = match rendered {
+        Ok(text) => text,
+        Err(error) => return Ok(refused(&source, &[error])),
+    };
     // Here a mistake still has the line on which it was made.
     let errors = source.refused();
-    if errors.is_empty() { Ok(text) } else { Err(errors) }
+    if !errors.is_empty() {
+        return Ok(refused(&source, &errors));
+    }
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        problems(&text).into_iter().partition(|(level, _)| *level == Level::Error);
+    warnings.iter().for_each(|(_, why)| output::note(why));
+    if !errors.is_empty() {
+        errors.iter().for_each(|(_, why)| output::complain(why));
+        return Ok(Outcome::Unwell);
+    }
+    output::print(text.as_bytes())?;
+    Ok(Outcome::Well)
+}
+
+fn refused(source: &Source, errors: &[Invalid]) -> Outcome {
+    errors.iter().for_each(|error| source.complain(error));
+    Outcome::Unwell
+}
+
+/// What the modules may do. Without them here nothing is written of that, which is said.
+fn capabilities(file: &File, folder: Option<&Path>) -> Result<Capabilities, Failure> {
+    let here = folder.unwrap_or_else(|| Path::new(&file.modules));
+    let mut found = Capabilities::new();
+    // What is wrong with the file is for who renders it to say.
+    for Filter { module, .. } in file.filters().unwrap_or_default() {
+        match Module::read(&here.join(format!("{module}.wasm"))) {
+            Ok(read) => drop(found.insert(module, read.capabilities)),
+            Err(Failure::Because(why)) if folder.is_none() => {
+                let instead = "--modules FOLDER says where the modules are";
+                output::note(&format!("what modules may do is not rendered: {why}; {instead}"));
+                return Ok(Capabilities::new());
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(found)
 }
 
 /// A value as YAML.

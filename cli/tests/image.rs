@@ -154,3 +154,45 @@ fn an_error_says_what_it_is_of_in_one_line() {
     let (said, code) = run(&folder, &["image", "small.wasm", "--to", "taken"]);
     assert!(said.starts_with("error: taken/small: ") && code == 2, "{said}");
 }
+
+/// A module that Envoy would ask, for `gatehouse render`.
+const ASKED: &str = r#"(module
+    (func (export "proxy_abi_version_0_2_1"))
+    (func (export "proxy_on_vm_start") (param i32 i32) (result i32) (i32.const 1))
+    (func (export "proxy_on_configure") (param i32 i32) (result i32) (i32.const 1))
+    (func (export "proxy_on_context_create") (param i32 i32))
+    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 0)))"#;
+
+const FILE: &str = r#"{ name: shop, modules: modules, listeners: [ { name: main, address: "127.0.0.1:1" } ],
+    upstreams: [ { name: users, address: "127.0.0.1:2" } ],
+    filters: [ { basic-auth: { users: [ { name: dave, password: "${DAVE_PASSWORD}" } ] } } ] }"#;
+
+#[test]
+fn what_is_rendered_says_what_modules_may_do() {
+    let folder = folder(MODULE);
+    let put = |path: &str, text: &str| {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, wat::parse_str(text).unwrap()).unwrap();
+    };
+    fs::write(folder.path().join("shop.yaml"), FILE).unwrap();
+    let render = |arguments: &[&str]| {
+        run(&folder, &[&["render", "shop.yaml", "--for", "envoy"], arguments].concat())
+    };
+    let allowed = |arguments: &[&str]| {
+        let (text, code) = render(arguments);
+        assert_eq!(code, 0, "{text}");
+        text.contains("proxy_on_request_headers: {}")
+    };
+    assert!(!allowed(&[]), "there is no module");
+    let (error, code) = render(&["--modules", "elsewhere"]);
+    assert!(code == 2 && error.contains("elsewhere/basic-auth.wasm"), "{error}");
+    put("elsewhere/basic-auth.wasm", ASKED);
+    assert!(allowed(&["--modules", "elsewhere"]));
+    put("modules/basic-auth.wasm", ASKED);
+    assert!(allowed(&[]));
+    // One that Envoy would not ask is no authenticator.
+    put("modules/basic-auth.wasm", MODULE);
+    let (error, code) = render(&[]);
+    assert!(code == 1 && error.contains("missing-callback"), "{error}");
+}

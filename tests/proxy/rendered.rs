@@ -55,6 +55,66 @@ fn a_rendered_bootstrap_runs(form: &str) {
     assert_eq!(upstream.last().header("x-auth-subject").as_deref(), Some("carol"));
 }
 
+#[test]
+fn a_rendered_bootstrap_tells_of_every_exchange() {
+    for form in ["modules", "bundle", "chain"] {
+        a_rendered_bootstrap_tells(form);
+    }
+}
+
+fn a_rendered_bootstrap_tells(form: &str) {
+    let upstream = Upstream::start();
+    let methods = json!([{"name": "list", "match": {"methods": ["GET"], "paths": ["/users"]}}]);
+    let file = json!({
+        "name": "shop",
+        "as": form,
+        "admin": "127.0.0.1:0",
+        "modules": top().join("dist"),
+        "listeners": [
+            {"name": "main", "address": "127.0.0.1:0"},
+            {"name": "plain", "address": "127.0.0.1:0", "redirect": 443},
+        ],
+        "upstreams": [{"name": "users", "address": upstream.address().to_string()}],
+        "filters": [
+            {"trace-context": {"trust": "never"}},
+            {"telemetry": {"lines": "all"}},
+            {"basic-auth": {"verdict": "defer", "users": [{"name": "carol", "password": "${CAROL:-s}"}]}},
+            {"access-policy": {
+                "schemes": {"basic": {"authenticator": "basic-auth"}},
+                "security": [{"basic": []}],
+                "services": [{"name": "users", "methods": methods}],
+            }},
+        ],
+    });
+    let text = run(&["render", "-", "--for", "envoy"], &file.to_string());
+    run(&["check", "--strict", "-"], &text);
+    assert!(text.contains("allowed_capabilities"), "{text}");
+    let log = format!("file.v3.FileAccessLog\n{:20}path: '{{folder}}/access.log'", "");
+    let envoy = Envoy::of_yaml(&text.replace("stream.v3.StdoutAccessLog", &log), 2);
+    let main = envoy.listener("main");
+    let list = || Request::get("/users").header("x-http-method-override", "DELETE");
+    assert_eq!(list().send(main).status, 401);
+    let answer = list().basic("carol:s").send(main);
+    assert_eq!(answer.status, 200);
+    assert!(answer.header("x-request-id").is_some());
+    let received = upstream.last();
+    assert_eq!(received.header("x-http-method-override"), None);
+    let redirect = Request::bare("GET", b"/users?page=2").header("host", "shop.example:80");
+    let redirect = redirect.basic("carol:s").send(envoy.listener("plain"));
+    assert_eq!(redirect.status, 308);
+    assert_eq!(redirect.header("location").as_deref(), Some("https://shop.example/users?page=2"));
+    assert_eq!(upstream.count(), 1);
+
+    let log = envoy.access_log(4);
+    let (lines, exchanges): (Vec<_>, Vec<_>) = log.iter().partition(|line| line["msg"] == "end");
+    let refusal = lines.iter().find(|line| line["http.status"] == 401).expect("a line of it");
+    assert_eq!(refusal["reason"], "gatehouse.access-policy.unauthenticated");
+    let end = exchanges.iter().find(|line| line["status"] == 200).expect("a line of it");
+    assert_eq!((&end["operation"], &end["subject"]), (&json!("list"), &json!("carol")));
+    let trace = received.header("traceparent").unwrap();
+    assert_eq!(end["trace_id"].as_str(), trace.split('-').nth(1));
+}
+
 /// The document that Goa writes for the example: older, or newer.
 fn document(is_newer: bool) -> Value {
     let mut document = json!({

@@ -27,9 +27,9 @@ use shared::config::Invalid;
 use crate::arguments::CheckArguments;
 use crate::output::{Failure, Outcome};
 use document::{At, Document};
-use known::Overrides;
+use known::{Overrides, Role};
 use kubernetes::Placed;
-use lints::{Code, chain, connection, secrets, settings, sign_in};
+use lints::{Code, chain, connection, listener, log, secrets, settings, sign_in};
 pub(crate) use report::Level;
 use report::Report;
 use site::{Config, Site, Variables};
@@ -50,6 +50,11 @@ pub(crate) use source::Source;
 /// Whether there is a filter of this name.
 pub(crate) fn is_filter(name: &str) -> bool {
     known::find(name).is_some()
+}
+
+/// Whether a filter of this name says who it is.
+pub(crate) fn is_authenticator(name: &str) -> bool {
+    known::find(name).is_some_and(|known| known.role == Role::Authenticator)
 }
 
 /// The filters whose configurations have a schema.
@@ -188,6 +193,7 @@ fn check_envoy<'a>(top: &At<'a>, all: &[At<'a>], options: &Options, report: &mut
         return Code::NoFilter.report(top, "holds no filter of Gatehouse", report);
     }
     sign_in::overrides(&sites, all, report);
+    listener::versions(all, report);
     let clusters = settings::clusters(top);
     for site in &sites {
         if let Some(overrides) = check_site(site, options, report) {
@@ -209,7 +215,9 @@ fn check_envoy<'a>(top: &At<'a>, all: &[At<'a>], options: &Options, report: &mut
         for (entry, site) in &entries {
             settings::disabled(entry, site, all, report);
         }
-        connection::check(&manager.at, report);
+        connection::check(&manager.at, &chain, report);
+        listener::check(&manager.at, &chain, all, report);
+        log::check(&manager.at, &chain, report);
         // What is discovered from elsewhere may be the filter that is missing.
         let is_whole = !manager.filters.iter().any(|entry| {
             entry.field("config_discovery").is_some() && find(entry, &sites, all).is_empty()

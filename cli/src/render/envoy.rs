@@ -1,35 +1,31 @@
 //! A complete Envoy bootstrap.
 
+mod manager;
+
+use std::collections::{BTreeMap, BTreeSet};
+
 use shared::config::Invalid;
 
 use super::yaml::{Lines, text};
 use super::{File, Filter, Listener, Upstream, address, variables};
+use crate::capabilities;
 
-const TAGS: &str = r#"# Turns the names of our counters into Prometheus labels.
-stats_config:
-  stats_tags:
-    - { tag_name: filter, regex: "^wasmcustom\\.gatehouse\\.(([a-z0-9-]+)\\.)" }
-    - { tag_name: reason, regex: "^wasmcustom\\.gatehouse\\..*?([.;]reason[.=]([a-z0-9_]+))$" }
-    - { tag_name: by, regex: "^wasmcustom\\.gatehouse\\..*?(\\.by\\.([a-z0-9_]+))$" }
-    - { tag_name: report, regex: "^wasmcustom\\.gatehouse\\..*?(\\.report\\.([a-z0-9_]+))$" }
-    - { tag_name: result, regex: "^wasmcustom\\.gatehouse\\..*?(\\.result\\.([a-z0-9_]+))$" }
-    - { tag_name: fetch, regex: "^wasmcustom\\.gatehouse\\..*?(\\.fetch\\.([a-z0-9_]+))$" }
-    - { tag_name: service, regex: "^wasmcustom\\.gatehouse\\.telemetry\\.[a-z_]+.*?(;service=([^;]*))" }
-    - { tag_name: method, regex: "^wasmcustom\\.gatehouse\\.telemetry\\.[a-z_]+.*?(;method=([^;]*))" }
-    - { tag_name: status, regex: "^wasmcustom\\.gatehouse\\.telemetry\\.[a-z_]+.*?(;status=([^;]*))" }
-    - { tag_name: tier, regex: "^wasmcustom\\.gatehouse\\.telemetry\\.[a-z_]+.*?(;tier=([^;]*))" }
-    - { tag_name: source, regex: "^wasmcustom\\.gatehouse\\.telemetry\\.[a-z_]+.*?(;source=([^;]*))" }
-    - { tag_name: limit, regex: "^wasmcustom\\.gatehouse\\..*?(\\.limit\\.([A-Za-z0-9_-]+))$" }
-"#;
+/// What modules may do, by their names.
+pub(crate) type Capabilities = BTreeMap<String, BTreeSet<String>>;
+
+/// Turns the names of our counters into Prometheus labels: as it is shipped.
+const STATISTICS: &str = include_str!("../../../envoy/stats-tags.yaml");
 
 /// The bootstrap of a file.
-pub(crate) fn envoy(file: &File) -> Result<String, Invalid> {
+pub(crate) fn envoy(file: &File, allowed: &Capabilities) -> Result<String, Invalid> {
     let filters = file.filters()?;
     let mut lines = Lines::default();
     head(&mut lines, file)?;
     lines.add(0, "static_resources:\n  listeners:");
     for listener in &file.listeners {
-        self::listener(&mut lines, file, listener, &filters)?;
+        self::listener(&mut lines, file, listener, |lines| {
+            filters.iter().for_each(|filter| self::filter(lines, file, filter, &filters, allowed));
+        })?;
     }
     lines.add(2, "clusters:");
     for upstream in &file.upstreams {
@@ -56,7 +52,9 @@ fn head(lines: &mut Lines, file: &File) -> Result<(), Invalid> {
             host = text(host),
         ),
     );
-    lines.add(0, TAGS);
+    lines.add(0, "# Turns the names of our counters into Prometheus labels.");
+    let is_head = |line: &&str| line.starts_with('#');
+    STATISTICS.lines().skip_while(is_head).for_each(|line| lines.add(0, line));
     lines.add(
         0,
         &format!(
@@ -77,10 +75,13 @@ fn listener(
     lines: &mut Lines,
     file: &File,
     listener: &Listener,
-    filters: &[Filter],
+    filters: impl Fn(&mut Lines),
 ) -> Result<(), Invalid> {
     let (host, port) = address(&listener.address)?;
     let name = text(&listener.name);
+    if listener.redirect.is_some() {
+        lines.add(4, "# Plain HTTP: the way to HTTPS, and nothing else.");
+    }
     lines.add(
         4,
         &format!(
@@ -98,17 +99,19 @@ fn listener(
         "- name: http\n  typed_config:\n    \
          \"@type\": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
     );
-    manager(lines, file, &name);
+    manager::settings(lines, file, &name);
     lines.add(14, "http_filters:");
-    for filter in filters {
-        self::filter(lines, file, filter);
+    if listener.redirect.is_none() {
+        filters(lines);
     }
     lines.add(
         16,
         "- name: router\n  typed_config: { \"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }",
     );
-    access_log(lines);
-    routes(lines, file, listener);
+    match listener.redirect {
+        Some(port) => manager::redirect(lines, port),
+        None => manager::answers(lines, file, listener),
+    }
     if let Some(tls) = &listener.tls {
         lines.add(
             8,
@@ -129,48 +132,7 @@ fn listener(
     Ok(())
 }
 
-fn manager(lines: &mut Lines, file: &File, name: &str) {
-    let times = &file.timeouts;
-    lines.add(
-        14,
-        &format!(
-            "stat_prefix: {name}\n\
-             # Envoy's routes, the filters and the upstreams are to see one and the same path and host.\n\
-             normalize_path: true\n\
-             merge_slashes: true\n\
-             path_with_escaped_slashes_action: REJECT_REQUEST\n\
-             strip_any_host_port: true\n\
-             strip_trailing_host_dot: true\n\
-             # The client's address is that of the connection, less the proxies in front that are trusted.\n\
-             use_remote_address: true\n\
-             xff_num_trusted_hops: {hops}\n\
-             # A client that sends its headers, or all of its request, slower than this gets 408.\n\
-             request_headers_timeout: {headers}\n\
-             request_timeout: {request}\n\
-             # A stream on which nothing moves, either way.\n\
-             stream_idle_timeout: {response}\n\
-             drain_timeout: {drain}\n\
-             max_request_headers_kb: {kb}\n\
-             common_http_protocol_options:\n  \
-             idle_timeout: {idle}\n  \
-             max_headers_count: {count}\n  \
-             # `x_auth_subject` is `x-auth-subject` to some upstreams.\n  \
-             headers_with_underscores_action: REJECT_REQUEST\n\
-             http2_protocol_options: {{ max_concurrent_streams: 100 }}\n\
-             server_header_transformation: PASS_THROUGH",
-            hops = file.trusted_hops,
-            headers = times.request_headers,
-            request = times.request,
-            response = times.response,
-            drain = times.drain,
-            idle = times.idle,
-            kb = file.limits.headers_kb,
-            count = file.limits.headers,
-        ),
-    );
-}
-
-fn filter(lines: &mut Lines, file: &File, filter: &Filter) {
+fn filter(lines: &mut Lines, file: &File, filter: &Filter, all: &[Filter], allowed: &Capabilities) {
     let name = filter.name.as_str();
     let module = format!("{}/{}.wasm", file.modules.trim_end_matches('/'), filter.module);
     let root_id = filter.root_id.as_deref().map(|root_id| {
@@ -196,9 +158,14 @@ fn filter(lines: &mut Lines, file: &File, filter: &Filter) {
             module = text(&module),
         ),
     );
-    let variables: Vec<_> = variables(&filter.config).into_iter().map(|name| text(&name)).collect();
+    if let Some(allowed) = allowed.get(&filter.module) {
+        lines.add(0, &capabilities::block(allowed.iter().map(String::as_str), 24));
+    }
+    // Envoy gives two plugins one VM only where all of that is the same, their environment too.
+    let same = all.iter().filter(|other| other.module == filter.module);
+    let variables: BTreeSet<_> = same.flat_map(|other| variables(&other.config)).collect();
     if !variables.is_empty() {
-        let keys = variables.join(", ");
+        let keys = variables.iter().map(|name| text(name)).collect::<Vec<_>>().join(", ");
         lines.add(24, &format!("environment_variables: {{ host_env_keys: [{keys}] }}"));
     }
     lines.add(22, "configuration:\n  \"@type\": type.googleapis.com/google.protobuf.Struct");
@@ -207,56 +174,6 @@ fn filter(lines: &mut Lines, file: &File, filter: &Filter) {
         lines.value(26, &filter.config);
     } else {
         lines.add(24, "value: {}");
-    }
-}
-
-fn access_log(lines: &mut Lines) {
-    lines.add(
-        14,
-        r#"access_log:
-  - name: stdout
-    typed_config:
-      "@type": type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog
-      log_format:
-        json_format:
-          time: "%START_TIME%"
-          method: "%REQ(:METHOD)%"
-          # Without the query, which may hold a credential.
-          path: "%PATH(NQ)%"
-          status: "%RESPONSE_CODE%"
-          details: "%RESPONSE_CODE_DETAILS%"
-          duration: "%DURATION%"
-          request_id: "%REQ(X-REQUEST-ID)%"
-          client: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"
-          upstream: "%UPSTREAM_CLUSTER%"
-          service: "%FILTER_STATE(wasm.gatehouse.service:PLAIN)%"
-          goa_method: "%FILTER_STATE(wasm.gatehouse.method:PLAIN)%"
-          subject: "%FILTER_STATE(wasm.gatehouse.subject:PLAIN)%"
-          consumer: "%FILTER_STATE(wasm.gatehouse.consumer:PLAIN)%""#,
-    );
-}
-
-fn routes(lines: &mut Lines, file: &File, listener: &Listener) {
-    lines.add(14, "route_config:\n  virtual_hosts:\n    - name: all\n      domains: [\"*\"]");
-    if listener.tls.is_some() {
-        lines.add(
-            20,
-            "# Browsers that have been here come back by HTTPS alone (RFC 6797).\n\
-             response_headers_to_add:\n  \
-             - header: { key: strict-transport-security, value: max-age=31536000 }",
-        );
-    }
-    lines.add(20, "routes:");
-    for route in file.routes() {
-        let timeout = route.timeout.as_deref().unwrap_or(&file.timeouts.response);
-        lines.add(
-            22,
-            &format!(
-                "- match: {{ prefix: {} }}\n  route: {{ cluster: {}, timeout: {timeout} }}",
-                text(&route.prefix),
-                text(&route.upstream)
-            ),
-        );
     }
 }
 

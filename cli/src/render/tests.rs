@@ -9,7 +9,7 @@ fn file() -> Value {
         "name": "shop",
         "listeners": [
             {"name": "public", "address": "0.0.0.0:8443", "tls": {"certificate": "/tls/chain.pem", "key": "/tls/key.pem"}},
-            {"name": "plain", "address": "[::]:8080"},
+            {"name": "plain", "address": "[::]:8080", "redirect": 8443},
         ],
         "upstreams": [
             {"name": "users", "address": "127.0.0.1:9000", "health": "/livez"},
@@ -34,6 +34,25 @@ fn parse(value: Value) -> File {
     serde_json::from_value(value).unwrap()
 }
 
+/// The bootstrap of a file, with no module at hand.
+fn bootstrap(file: Value) -> Result<String, Invalid> {
+    envoy(&parse(file), &Capabilities::new())
+}
+
+/// The connection manager of a listener of the bootstrap of a file.
+fn manager(file: Value, listener: usize) -> Value {
+    let bootstrap = documents(&bootstrap(file).unwrap()).remove(0);
+    let listener = &bootstrap["static_resources"]["listeners"][listener];
+    listener["filter_chains"][0]["filters"][0]["typed_config"].clone()
+}
+
+/// The file, some of it changed.
+fn with(change: impl FnOnce(&mut Value)) -> Value {
+    let mut file = file();
+    change(&mut file);
+    file
+}
+
 fn documents(yaml: &str) -> Vec<Value> {
     yaml.split("\n---\n")
         .filter_map(|text| {
@@ -47,7 +66,7 @@ fn documents(yaml: &str) -> Vec<Value> {
 
 #[test]
 fn the_bootstrap_is_yaml_and_has_what_the_file_says() {
-    let text = envoy(&parse(file())).unwrap();
+    let text = bootstrap(file()).unwrap();
     let bootstrap = &documents(&text)[0];
     let listeners = &bootstrap["static_resources"]["listeners"];
     assert_eq!(listeners[1]["address"]["socket_address"]["address"], "::");
@@ -65,14 +84,149 @@ fn the_bootstrap_is_yaml_and_has_what_the_file_says() {
     assert_eq!(basic["vm_config"]["environment_variables"]["host_env_keys"], json!(["CAROL"]));
     assert_eq!(basic["configuration"]["value"], file()["filters"][1]["basic-auth"]);
     assert_eq!(manager["request_timeout"], "30s");
-    assert_eq!(
-        manager["route_config"]["virtual_hosts"][0]["routes"][0]["route"],
-        json!({"cluster": "grpc", "timeout": "0s"})
-    );
+    let routes = &manager["route_config"]["virtual_hosts"][0]["routes"];
+    assert_eq!(routes[0]["route"]["cluster"], "grpc");
+    assert_eq!(routes[1]["route"], json!({"cluster": "users", "timeout": "60s"}));
     let clusters = &bootstrap["static_resources"]["clusters"];
     assert_eq!(clusters[1]["type"], "STRICT_DNS");
     assert_eq!(clusters[1]["transport_socket"]["typed_config"]["sni"], "issuer.example");
     assert_eq!(clusters[0]["health_checks"][0]["http_health_check"]["path"], "/livez");
+}
+
+#[test]
+fn what_is_rendered_passes_strictly() {
+    for form in ["modules", "bundle", "chain"] {
+        let text = bootstrap(with(|file| file["as"] = json!(form))).unwrap();
+        assert_eq!(problems(&text), [], "{text}");
+    }
+}
+
+#[test]
+fn a_slow_answer_ends_by_the_time_that_is_meant_for_it() {
+    let whole =
+        |manager: &Value| manager["common_http_protocol_options"]["max_stream_duration"].clone();
+    let own = |manager: &Value, index: usize| {
+        let routes = &manager["route_config"]["virtual_hosts"][0]["routes"];
+        let route = &routes[index]["route"];
+        let fields = ["timeout", "idle_timeout"].map(|field| route[field].clone());
+        let [timeout, silence] = fields;
+        (timeout, silence, route["max_stream_duration"]["max_stream_duration"].clone())
+    };
+    let guide = manager(file(), 0);
+    assert_eq!(guide["stream_idle_timeout"], "70s");
+    assert_eq!(whole(&guide), "90s");
+    assert_eq!(own(&guide, 0), (json!("0s"), json!("300s"), json!("0s")));
+    assert_eq!(own(&guide, 1), (json!("60s"), json!(null), json!(null)));
+    let slow = manager(with(|file| file["routes"][1]["timeout"] = json!("600s")), 0);
+    assert_eq!(slow["stream_idle_timeout"], "70s");
+    assert_eq!(own(&slow, 1), (json!("600s"), json!("610s"), json!("630s")));
+    let endless = manager(with(|file| file["timeouts"] = json!({"response": "0s"})), 0);
+    assert_eq!(endless["stream_idle_timeout"], "300s");
+    assert_eq!(whole(&endless), json!(null));
+    assert_eq!(own(&endless, 0), (json!("0s"), json!(null), json!(null)));
+    let unbounded = manager(with(|file| file["timeouts"] = json!({"request": "0s"})), 0);
+    assert_eq!(unbounded["stream_idle_timeout"], "70s");
+    assert_eq!(whole(&unbounded), json!(null));
+}
+
+#[test]
+fn the_access_log_has_what_the_filters_know() {
+    let names = |manager: &Value| {
+        let loggers = manager["access_log"].as_array().unwrap();
+        let name = |logger: &Value| logger["name"].as_str().unwrap().to_owned();
+        loggers.iter().map(name).collect::<Vec<_>>()
+    };
+    let of = |config: Value| {
+        let mut file = file();
+        file["filters"][2] = json!({"telemetry": config});
+        manager(file, 0)
+    };
+    let plain = manager(file(), 0);
+    assert_eq!(names(&plain), ["stdout"]);
+    let format = |manager: &Value| {
+        let logger = manager["access_log"].as_array().unwrap().last().unwrap().clone();
+        logger["typed_config"]["log_format"]["json_format"].clone()
+    };
+    assert_eq!(format(&plain)["operation"], "%FILTER_STATE(wasm.gatehouse.method:PLAIN)%");
+    assert_eq!(format(&plain)["subject"], "%FILTER_STATE(wasm.gatehouse.subject:PLAIN)%");
+    assert_eq!(format(&plain)["trace_id"], json!(null));
+    assert!(plain["access_log"][0]["filter"].is_object(), "probes fill no log");
+    let lines = of(json!({}));
+    assert_eq!(names(&lines), ["lines", "stdout"]);
+    let format_of_lines = &lines["access_log"][0]["typed_config"]["log_format"];
+    assert_eq!(
+        format_of_lines["text_format_source"]["inline_string"],
+        "%FILTER_STATE(wasm.gatehouse.log:PLAIN)%\n"
+    );
+    assert_eq!(format(&lines)["operation"], json!(null));
+    assert_eq!(names(&of(json!({"output": "both"}))), ["lines", "stdout"]);
+    assert_eq!(names(&of(json!({"output": "proxy_log"}))), ["stdout"]);
+    assert_eq!(names(&of(json!({"lines": "none"}))), ["stdout"]);
+    let traced = manager(with(|file| file["filters"] = json!([{"trace-context": {}}])), 0);
+    assert_eq!(format(&traced)["trace_id"], "%FILTER_STATE(wasm.gatehouse.trace_id:PLAIN)%");
+    assert_eq!(format(&traced)["subject"], json!(null));
+    assert_eq!(traced["access_log"][0]["filter"], json!(null));
+}
+
+#[test]
+fn what_would_overrule_a_policy_goes_no_further() {
+    let removed = |manager: &Value| manager["route_config"]["request_headers_to_remove"].clone();
+    let names = removed(&manager(file(), 0));
+    for name in ["x-http-method-override", "x-original-url", "x-rewrite-url"] {
+        assert!(names.as_array().unwrap().contains(&json!(name)), "{names}");
+    }
+    let without = with(|file| drop(file["filters"].as_array_mut().unwrap().pop()));
+    assert_eq!(removed(&manager(without, 0)), json!(null));
+}
+
+#[test]
+fn a_plain_listener_may_be_the_way_to_https_alone() {
+    let of = |port: u16| manager(with(|file| file["listeners"][1]["redirect"] = json!(port)), 1);
+    let plain = of(8443);
+    assert_eq!(plain["http_filters"].as_array().unwrap().len(), 1, "{plain:#}");
+    let redirect = |manager: &Value| {
+        manager["route_config"]["virtual_hosts"][0]["routes"][0]["redirect"].clone()
+    };
+    let mut expected = json!({
+        "https_redirect": true, "port_redirect": 8443, "response_code": "PERMANENT_REDIRECT",
+    });
+    assert_eq!(redirect(&plain), expected);
+    assert_eq!(plain["normalize_path"], true);
+    expected.as_object_mut().unwrap().remove("port_redirect");
+    assert_eq!(redirect(&of(443)), expected);
+}
+
+#[test]
+fn a_module_may_do_what_is_known_of_it_and_no_more() {
+    let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    let allowed = Capabilities::from([("basic-auth".to_owned(), names(&["proxy_log"]))]);
+    let bootstrap = &documents(&envoy(&parse(file()), &allowed).unwrap())[0];
+    let manager = &bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0];
+    let machine = |index: usize| {
+        let filter = &manager["typed_config"]["http_filters"][index]["typed_config"];
+        filter["config"]["vm_config"]["capability_restriction_config"].clone()
+    };
+    assert_eq!(machine(1), json!({"allowed_capabilities": {"proxy_log": {}}}));
+    assert_eq!(machine(2), json!(null));
+}
+
+#[test]
+fn the_plugins_of_one_module_have_one_environment_and_so_one_vm() {
+    let environments = |form: &str| {
+        let file = with(|file| {
+            file["as"] = json!(form);
+            file["filters"][2] = json!({"access-policy": {"realm": "${REALM}"}});
+        });
+        let filters = manager(file, 0)["http_filters"].clone();
+        let environment = |filter: &Value| {
+            let machine = &filter["typed_config"]["config"]["vm_config"];
+            machine["environment_variables"]["host_env_keys"].clone()
+        };
+        filters.as_array().unwrap()[..3].iter().map(environment).collect::<Vec<_>>()
+    };
+    let both = json!(["CAROL", "REALM"]);
+    assert_eq!(environments("bundle"), [both.clone(), both.clone(), both]);
+    assert_eq!(environments("modules"), [json!(null), json!(["CAROL"]), json!(["REALM"])]);
 }
 
 #[test]
@@ -99,7 +253,7 @@ fn the_filters_are_plugins_of_one_module_or_one_chain() {
         parse(file)
     };
     let filters = |form: &str| {
-        let bootstrap = &documents(&envoy(&of(form)).unwrap())[0];
+        let bootstrap = &documents(&envoy(&of(form), &Capabilities::new()).unwrap())[0];
         let manager = &bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"]
             [0]["typed_config"];
         let mut filters = manager["http_filters"].as_array().unwrap().clone();
@@ -130,7 +284,7 @@ fn what_is_wrong_with_a_file_is_said_with_its_place() {
     let edited = |edit: fn(&mut Value)| {
         let mut file = file();
         edit(&mut file);
-        envoy(&parse(file)).unwrap_err().to_string()
+        bootstrap(file).unwrap_err().to_string()
     };
     assert_eq!(
         edited(|file| file["routes"][0]["upstream"] = json!("x")),
@@ -147,6 +301,18 @@ fn what_is_wrong_with_a_file_is_said_with_its_place() {
     assert_eq!(
         edited(|file| file["timeouts"] = json!({"idle": "1h"})),
         "timeouts.idle: `1h` is not a number of seconds such as `30s`"
+    );
+    assert_eq!(
+        edited(|file| file["timeouts"] = json!({"idle": "99999999999s"})),
+        "timeouts.idle: `99999999999s` is not a number of seconds such as `30s`"
+    );
+    assert_eq!(
+        edited(|file| file["listeners"][0]["redirect"] = json!(443)),
+        "listeners[0].redirect: is for a listener without `tls`"
+    );
+    assert_eq!(
+        edited(|file| file["listeners"][1]["redirect"] = json!(0)),
+        "listeners[1].redirect: is a port, such as 443"
     );
     assert_eq!(edited(|file| file["filters"][0] = json!({})), "filters[0]: names no filter");
     assert_eq!(
@@ -172,7 +338,7 @@ fn hostile_texts_stay_texts() {
     let text = "x: [1]\n- \"y\" # {no} ${A} 'é";
     hostile["filters"][1]["basic-auth"]["realm"] = json!(text);
     hostile["filters"][1]["basic-auth"]["more"] = json!({"on": "off", "1": "1", "": "", "list": [[], {}, [["a"]], {"deep": {"a": [1, {"b": null}]}}]});
-    let rendered = envoy(&parse(hostile.clone())).unwrap();
+    let rendered = bootstrap(hostile.clone()).unwrap();
     let bootstrap = &documents(&rendered)[0];
     let manager = &bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]
         ["typed_config"];

@@ -5,7 +5,7 @@ use crate::{findings, lacks, triggers, with};
 const ALLOW_UNSET: &[&str] = &["--allow-unset"];
 
 /// A bootstrap with a filter configured in JSON, one in YAML, and one that is no gate.
-const GOOD: &str = r#"
+pub(crate) const GOOD: &str = r#"
 static_resources:
   listeners:
   - name: main
@@ -23,6 +23,9 @@ static_resources:
           request_timeout: 30s
           request_headers_timeout: 10s
           stream_idle_timeout: 60s
+          common_http_protocol_options:
+            idle_timeout: 120s
+            headers_with_underscores_action: REJECT_REQUEST
           upgrade_configs:
           - { upgrade_type: websocket }
           http_filters:
@@ -89,7 +92,7 @@ static_resources:
 
 /// `GOOD` has no such finding; with a part replaced it has one, on the line where `word` stands.
 #[track_caller]
-fn check(what: &str, from: &str, to: &str, word: &str) {
+pub(crate) fn check(what: &str, from: &str, to: &str, word: &str) {
     let code = what.split(['[', ']']).nth(1).unwrap();
     lacks(GOOD, ALLOW_UNSET, code);
     triggers(&with(GOOD, from, to), ALLOW_UNSET, what, word);
@@ -351,6 +354,8 @@ fn the_connection_manager_says_what_it_has_to() {
         ("request_timeout: 30s", "request-timeout"),
         ("request_headers_timeout: 10s", "request-headers-timeout"),
         ("stream_idle_timeout: 60s", "stream-idle-timeout"),
+        ("  idle_timeout: 120s", "idle-timeout"),
+        ("  headers_with_underscores_action: REJECT_REQUEST", "header-underscores"),
     ] {
         let field = format!("          {field}\n");
         let what = format!("warning[{code}]");
@@ -362,6 +367,7 @@ fn the_connection_manager_says_what_it_has_to() {
         "request_timeout: 0s",
         "typed_config:",
     );
+    check("warning[idle-timeout]", "idle_timeout: 120s", "idle_timeout: 0s", "typed_config:");
     check("warning[escaped-slashes]", "REJECT_REQUEST", "KEEP_UNCHANGED", "typed_config:");
 }
 

@@ -13,7 +13,9 @@
 mod bundle;
 mod envoy;
 mod inputs;
+mod lines;
 mod manifests;
+mod production;
 mod shipped;
 mod sign_in;
 

@@ -4,6 +4,8 @@ pub(super) mod chain;
 pub(super) mod connection;
 mod header;
 pub(super) mod limit;
+pub(super) mod listener;
+pub(super) mod log;
 pub(super) mod secrets;
 pub(super) mod settings;
 pub(super) mod sign_in;
@@ -56,6 +58,12 @@ pub(super) enum Code {
     RequestTimeout,
     RequestHeadersTimeout,
     StreamIdleTimeout,
+    IdleTimeout,
+    RouteTimeout,
+    HeaderUnderscores,
+    PlainListener,
+    OldTls,
+    UnprintedLines,
     StopIteration,
 }
 
@@ -103,6 +111,12 @@ impl Code {
             Self::RequestTimeout => (Warning, "request-timeout"),
             Self::RequestHeadersTimeout => (Warning, "request-headers-timeout"),
             Self::StreamIdleTimeout => (Warning, "stream-idle-timeout"),
+            Self::IdleTimeout => (Warning, "idle-timeout"),
+            Self::RouteTimeout => (Info, "route-timeout"),
+            Self::HeaderUnderscores => (Warning, "header-underscores"),
+            Self::PlainListener => (Warning, "plain-listener"),
+            Self::OldTls => (Warning, "old-tls"),
+            Self::UnprintedLines => (Warning, "unprinted-lines"),
             Self::StopIteration => (Info, "stop-iteration"),
         }
     }
