@@ -100,7 +100,8 @@ mod tests {
 
     #[test]
     fn each_challenge_says_where_the_resource_is_described() {
-        let (realm, url) = (Realm::default(), "https://api.example/.well-known/oauth-protected-resource");
+        let (realm, url) =
+            (Realm::default(), "https://api.example/.well-known/oauth-protected-resource");
         let metadata: ResourceMetadata = serde_json::from_value(url.into()).unwrap();
         let bearer = Bearer::of(&realm, Some(&metadata));
         let plain = format!(r#"Bearer realm="restricted", resource_metadata="{url}""#);
@@ -117,7 +118,9 @@ mod tests {
 
     #[test]
     fn what_would_end_the_quotes_is_no_address() {
-        for text in ["", "api.example", "https://", r#"https://a/"b"#, "https://a/\\", "https://a/#b"] {
+        for text in
+            ["", "api.example", "https://", r#"https://a/"b"#, "https://a/\\", "https://a/#b"]
+        {
             assert!(serde_json::from_value::<ResourceMetadata>(text.into()).is_err(), "{text}");
         }
     }

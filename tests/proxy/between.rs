@@ -190,7 +190,8 @@ fn users_at_the_same_time_are_not_taken_for_each_other() {
             }),
         ),
     ];
-    let tokens: Vec<_> = (0..USERS).map(|user| token(&json!({"sub": format!("jwt-{user}")}))).collect();
+    let tokens: Vec<_> =
+        (0..USERS).map(|user| token(&json!({"sub": format!("jwt-{user}")}))).collect();
     for setup in setups(&filters) {
         upstream.clear();
         let envoy =

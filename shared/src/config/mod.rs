@@ -157,7 +157,9 @@ mod tests {
         assert_eq!(interpret::<f64>("0.25".into()), Ok(0.25));
         assert_eq!(interpret::<u64>("5000000000".into()), Ok(5_000_000_000));
         let message = "invalid type: a string, expected a whole number, 65535 at most";
-        for text in ["", " ", "-1", "65536", "0.5", "0x10", "8080 hunter2", "\"8080\"", "[1]", "null"] {
+        for text in
+            ["", " ", "-1", "65536", "0.5", "0x10", "8080 hunter2", "\"8080\"", "[1]", "null"]
+        {
             assert_eq!(read(text), Err(Invalid::at("inner[0].port", message)), "{text}");
         }
     }
