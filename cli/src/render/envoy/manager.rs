@@ -160,6 +160,11 @@ filter:
       client: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"
       upstream: "%UPSTREAM_CLUSTER%""#,
     );
+    lines.add(INDENT + 10, &known(file).join("\n"));
+}
+
+/// What the filters know of an exchange, as fields of a line of the access log.
+fn known(file: &File) -> Vec<String> {
     let state =
         |name: &str, key: &str| format!("{name}: \"%FILTER_STATE(wasm.gatehouse.{key}:PLAIN)%\"");
     let mut known = Vec::new();
@@ -172,7 +177,7 @@ filter:
     if file.has_authenticator() {
         known.extend(["subject", "consumer", "scopes"].map(|name| state(name, name)));
     }
-    lines.add(INDENT + 10, &known.join("\n"));
+    known
 }
 
 /// Whether telemetry leaves lines for the access log to print.
