@@ -290,10 +290,10 @@ be read or an argument is wrong.";
 #[derive(Debug, Args)]
 #[command(after_help = DRAIN_EXAMPLES)]
 pub(crate) struct DrainArguments {
-    /// The address of Envoy's administration.
+    /// The address of Envoy's administration, `host:port`.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9901")]
     pub(crate) admin: String,
-    /// How long to wait at most.
+    /// How long to wait at most; after that Envoy has 5 s more to take the order to end.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_time)]
     pub(crate) wait: Duration,
     /// How long nothing may have been asked before idle connections are no reason to wait.

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::client::{Connection, Request};
 use tests::envoy::{Envoy, Setup};
 use tests::modules::top;
@@ -95,6 +95,18 @@ fn what_is_under_way_ends_well_and_then_envoy_ends() {
     let (code, said) = end(child);
     assert!(code == Some(0) && said.starts_with("drained in"), "{code:?} {said}");
     assert!(has_ended(&envoy));
+}
+
+#[test]
+fn without_statistics_nothing_is_begun() {
+    let upstream = Upstream::start();
+    let matcher = json!({"inclusion_list": {"patterns": [{"prefix": "server."}]}});
+    let statistics = json!({"stats_config": {"stats_matcher": matcher}});
+    let envoy = Setup::new().upstream(&upstream).bootstrap_fields(&statistics).start();
+    let (code, said) = end(drain(envoy.admin(), &["--quiet", "0s"]));
+    assert!(code == Some(2) && said.contains("stats_matcher"), "{code:?} {said}");
+    assert_eq!(envoy.page("/ready").trim(), "LIVE");
+    assert_eq!(Request::get("/").send(envoy.address()).status, 200);
 }
 
 #[test]
