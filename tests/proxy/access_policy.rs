@@ -1,6 +1,7 @@
 //! `access-policy` in the real Envoy, behind the three authenticators, which leave it the decision.
 
 mod anonymous;
+mod cors;
 mod guide;
 mod settings;
 mod table;
