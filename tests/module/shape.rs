@@ -101,6 +101,8 @@ fn budget(name: &str) -> usize {
         "oauth2-login" => 820 * 1024,
         // Less than half of what its filters take by themselves.
         "token-introspection" => 410 * 1024,
+        // Every form of a trace, in and out, and spans in OTLP with what a collector may answer.
+        "trace-context" => 410 * 1024,
         BUNDLE => 1800 * 1024,
         _ => 400 * 1024,
     }

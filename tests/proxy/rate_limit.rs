@@ -5,6 +5,7 @@ mod callers;
 mod exact;
 mod fields;
 mod memory;
+mod update;
 mod values;
 mod windows;
 

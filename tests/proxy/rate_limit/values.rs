@@ -14,10 +14,7 @@ fn a_parameter_counts_by_its_value_and_cannot_be_written_so_that_it_counts_anew(
         statuses(&envoy, &requests)
     };
     assert_eq!(of(&["/?tenant=a", "/x?y=1&tenant=a", "/?tenan%74=%61"]), [200, 429, 429]);
-    assert_eq!(
-        of(&["/?tenant=b", "/?tenant=b#c", "/", "/?x", "/other"]),
-        [200, 429, 200, 429, 429]
-    );
+    assert_eq!(of(&["/?tenant=b", "/y?tenant=b", "/", "/?x", "/other"]), [200, 429, 200, 429, 429]);
     // An upstream that takes the first, or the last, sees `a` at each of these.
     let unclear = ["/?tenant=a&tenant=1", "/?tenant=a&tenant=2", "/?tenant=3&tenant=a"];
     assert_eq!(of(&unclear), [200, 429, 429]);
