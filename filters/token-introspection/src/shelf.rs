@@ -211,7 +211,7 @@ mod tests {
         let (proxy, token) = (Proxy::default(), token("a"));
         shelf().put(Store::new(&proxy), &token, Ok(b"body"), at(102));
         assert_eq!(turn(&proxy, &token, 101), Turn::Read(at(102), b"body".to_vec()), "a little");
-        assert_eq!(turn(&proxy, &token, 100), Turn::Ask);
+        assert_eq!(turn(&proxy, &token, 99), Turn::Ask);
     }
 
     #[test]
