@@ -74,6 +74,18 @@ fn what_makes_no_sense_is_refused() {
         json!({"export": {"cluster": "c", "max_queue": 10, "max_batch": 11}}),
         "export.max_batch: more than the queue holds",
     );
+    refused(
+        json!({"span": "keep", "export": {"cluster": "c"}}),
+        "span: `keep` leaves the proxy no span of its own to export",
+    );
+    refused(
+        json!({"rules": [{"match": {"paths": ["/x"]}, "export": {"cluster": "c"}}]}),
+        "rules[0].export: is set once, at the top level, and not by a rule",
+    );
+}
+
+#[test]
+fn the_resource_says_what_is_not_set_otherwise_and_so_much() {
     let resource =
         |name: &str, value: &str| json!({"export": {"cluster": "c", "resource": {name: value}}});
     for (name, value, message) in [
@@ -94,14 +106,6 @@ fn what_makes_no_sense_is_refused() {
         "export.resource: more than 32 attributes",
     );
     refused(json!({"export": {"cluster": "c", "version": ""}}), "export.version: is empty");
-    refused(
-        json!({"span": "keep", "export": {"cluster": "c"}}),
-        "span: `keep` leaves the proxy no span of its own to export",
-    );
-    refused(
-        json!({"rules": [{"match": {"paths": ["/x"]}, "export": {"cluster": "c"}}]}),
-        "rules[0].export: is set once, at the top level, and not by a rule",
-    );
 }
 
 #[test]
