@@ -414,8 +414,12 @@ pub(crate) fn run(arguments: &RenderArguments) -> Result<Outcome, Failure> {
         Ok(file) => file,
         Err(error) => return Ok(refused(&source, &[error])),
     };
+    let (capabilities, without) = match arguments.target {
+        Target::Envoy => capabilities(&file, arguments.modules.as_deref())?,
+        Target::Istio | Target::EnvoyGateway => Default::default(),
+    };
     let rendered = match arguments.target {
-        Target::Envoy => envoy(&file, &capabilities(&file, arguments.modules.as_deref())?),
+        Target::Envoy => envoy(&file, &capabilities),
         Target::Istio => istio(&file),
         Target::EnvoyGateway => envoy_gateway(&file),
     };
@@ -430,7 +434,7 @@ pub(crate) fn run(arguments: &RenderArguments) -> Result<Outcome, Failure> {
     }
     let (errors, warnings): (Vec<_>, Vec<_>) =
         problems(&text).into_iter().partition(|(level, _)| *level == Level::Error);
-    warnings.iter().for_each(|(_, why)| output::note(why));
+    without.iter().chain(warnings.iter().map(|(_, why)| why)).for_each(|why| output::note(why));
     if !errors.is_empty() {
         errors.iter().for_each(|(_, why)| output::complain(why));
         return Ok(Outcome::Unwell);
@@ -444,8 +448,11 @@ fn refused(source: &Source, errors: &[Invalid]) -> Outcome {
     Outcome::Unwell
 }
 
-/// What the modules may do. Without them here nothing is written of that, which is said.
-fn capabilities(file: &File, folder: Option<&Path>) -> Result<Capabilities, Failure> {
+/// What the modules may do. Without them here nothing is written of that; and what is to be said of it.
+fn capabilities(
+    file: &File,
+    folder: Option<&Path>,
+) -> Result<(Capabilities, Option<String>), Failure> {
     let here = folder.unwrap_or_else(|| Path::new(&file.modules));
     let mut found = Capabilities::new();
     // What is wrong with the file is for who renders it to say.
@@ -454,13 +461,13 @@ fn capabilities(file: &File, folder: Option<&Path>) -> Result<Capabilities, Fail
             Ok(read) => drop(found.insert(module, read.capabilities)),
             Err(Failure::Because(why)) if folder.is_none() => {
                 let instead = "--modules FOLDER says where the modules are";
-                output::note(&format!("what modules may do is not rendered: {why}; {instead}"));
-                return Ok(Capabilities::new());
+                let note = format!("what modules may do is not rendered: {why}; {instead}");
+                return Ok((Capabilities::new(), Some(note)));
             }
             Err(failure) => return Err(failure),
         }
     }
-    Ok(found)
+    Ok((found, None))
 }
 
 /// A value as YAML.
