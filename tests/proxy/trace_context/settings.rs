@@ -110,7 +110,7 @@ fn a_ratio_goes_by_the_id_of_the_trace() {
 
 #[test]
 fn a_ratio_of_nothing_and_one_of_more_than_all_are_refused() {
-    for ratio in [json!(0), json!(-0.5), json!(1.5), json!("1")] {
+    for ratio in [json!(0), json!(-0.5), json!(1.5), json!("one")] {
         let root = json!({"ratio": ratio});
         let setup = Setup::new().filter("trace-context", json!({"sampling": {"root": root}}));
         let error = setup.configuration_error();
