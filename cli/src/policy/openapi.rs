@@ -411,6 +411,11 @@ impl<'a> Reader<'a> {
             self.report.push(format!("{id}: is open by --public, whatever it requires"));
             return Ok(json!("none"));
         }
+        self.alternatives(alternatives, id)
+    }
+
+    /// One of these is required; where nothing is one of them, who sends no credential is nobody.
+    fn alternatives(&mut self, alternatives: &[Value], id: &str) -> Result<Value, String> {
         let (mut required, mut is_optional) = (Vec::new(), false);
         for alternative in alternatives {
             let Value::Object(schemes) = alternative else {

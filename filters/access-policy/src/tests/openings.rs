@@ -33,7 +33,7 @@ fn what_is_open_and_what_takes_nobody_too_are_named() {
         ("home", optional.clone()),
     ]);
     assert_eq!(
-        said(&[policy.clone()]),
+        said(std::slice::from_ref(&policy)),
         "open by `security: none`: s.about, s.docs; to nobody too by `anonymous`: s.home"
     );
     // A rule has the services of the top level, unless it has its own.
