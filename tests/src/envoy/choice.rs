@@ -77,7 +77,8 @@ pub(super) fn push(all: &mut Vec<Value>, name: &str, config: Value, form: Form) 
 
 /// The configuration of a chain that there is, if the filter is not in it yet.
 fn open<'a>(last: &'a mut Value, name: &str, form: Form) -> Option<(&'a mut Value, Value)> {
-    let config = &mut last["typed_config"]["config"];
+    // One of the proxy's own has none, and is to get none.
+    let config = last["typed_config"].get_mut("config")?;
     if config["root_id"] != "chain" {
         return None;
     }
