@@ -157,9 +157,7 @@ fn users_at_the_same_time_are_not_taken_for_each_other() {
         let token = body.split('&').find_map(|pair| pair.strip_prefix("token=")).unwrap();
         let user = token.split('.').next();
         let says = json!({"active": true, "sub": user, "aud": "api", "token_type": "Bearer"});
-        let kind = ("content-type".to_owned(), "application/json".to_owned());
-        let answer = Answer::Http(200, vec![kind], says.to_string().into_bytes());
-        Answer::After(Duration::from_millis(5), Box::new(answer))
+        Answer::After(Duration::from_millis(5), Box::new(Answer::json(&says)))
     });
     let consumers = (0..USERS).map(|user| {
         json!({"name": format!("key-{user}"), "keys": [{"id": "a", "value": format!("secret-{user}")}]})

@@ -19,7 +19,7 @@ mod trapped;
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tests::client::Request;
 use tests::tokens::{Key, claims, now, with};
 use tests::upstream::{Answer, Received};
@@ -44,12 +44,7 @@ fn introspected(request: &Received, lives: Option<u64>) -> Answer {
     let is_good = request.body.starts_with(b"token=good");
     let good = json!({"active": true, "sub": "olga", "aud": "api", "token_type": "Bearer"});
     let ends = lives.map_or(json!({}), |lives| json!({"exp": now() + lives}));
-    says(&if is_good { with(good, &ends) } else { json!({"active": false}) })
-}
-
-fn says(body: &Value) -> Answer {
-    let kind = ("content-type".to_owned(), "application/json".to_owned());
-    Answer::Http(200, vec![kind], body.to_string().into_bytes())
+    Answer::json(&if is_good { with(good, &ends) } else { json!({"active": false}) })
 }
 
 /// Waits until something is so.

@@ -206,10 +206,7 @@ fn calls_of_other_filters_carry_the_trace() {
 fn calls_that_a_request_only_gives_rise_to_carry_its_trace() {
     let active = json!({"active": true, "iss": "https://idp.example", "aud": "api", "sub": "alice", "token_type": "Bearer",
         "exp": now() + 600});
-    let endpoint = Upstream::answering(move |_| {
-        let kind = ("content-type".to_owned(), "application/json".to_owned());
-        Answer::Http(200, vec![kind], active.to_string().into_bytes())
-    });
+    let endpoint = Upstream::answering(move |_| Answer::json(&active));
     let introspection = json!({
         "endpoint": {"uri": "https://idp.example/introspect", "cluster": "idp"},
         "client": {"id": "gate", "secret": "s"},

@@ -68,6 +68,12 @@ impl Answer {
         Self::status(200, body)
     }
 
+    /// 200 and a value as JSON.
+    pub fn json(body: &serde_json::Value) -> Self {
+        let kind = ("content-type".to_owned(), "application/json".to_owned());
+        Self::Http(200, vec![kind], body.to_string().into_bytes())
+    }
+
     /// A status and a body of text.
     pub fn status(status: u16, body: &str) -> Self {
         let kind = ("content-type".to_owned(), "text/plain".to_owned());

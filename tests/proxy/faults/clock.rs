@@ -86,7 +86,7 @@ impl World {
         let endpoint = Dependency::http(move |request| {
             let is_it = request.body.starts_with(format!("token={WITHDRAWN}").as_bytes());
             if is_it && is_withdrawn.load(Ordering::SeqCst) {
-                return super::says(&json!({"active": false}));
+                return Answer::json(&json!({"active": false}));
             }
             super::introspected(request, None)
         });

@@ -89,8 +89,7 @@ fn token_introspection_lets_connect_through_with_a_token_alone() {
     let endpoint = Upstream::answering(|request| {
         let is_good = request.body.starts_with(b"token=good&");
         let says = json!({"active": is_good, "sub": "alice", "token_type": "Bearer"});
-        let kind = ("content-type".to_owned(), "application/json".to_owned());
-        Answer::Http(200, vec![kind], says.to_string().into_bytes())
+        Answer::json(&says)
     });
     let config = json!({
         "endpoint": {"uri": "https://idp.example/introspection", "cluster": "idp"},

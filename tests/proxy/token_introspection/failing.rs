@@ -7,7 +7,7 @@ use serde_json::json;
 use tests::envoy::Envoy;
 use tests::upstream::{Answer, Refusing, Silent, Upstream};
 
-use super::joined::{active, answer};
+use super::joined::active;
 use super::{bearer, setup, status};
 
 /// A refusal for that reason, of which the client learns nothing.
@@ -32,7 +32,7 @@ fn an_endpoint_that_is_down_is_503_and_asked_again_when_it_is_up() {
         unavailable(&envoy, "t", "endpoint_unreachable");
     }
     assert_eq!(upstream.count(), 0);
-    let _endpoint = Upstream::on(refusing.listen(), |_| answer(&active()));
+    let _endpoint = Upstream::on(refusing.listen(), |_| Answer::json(&active()));
     assert_eq!(status(&envoy, "t"), 200);
 }
 
@@ -121,7 +121,7 @@ fn whatever_an_endpoint_answers_no_request_passes_unchecked() {
     }
     assert_eq!(upstream.count(), 0);
     // The same tokens, when the endpoint is itself again.
-    *next.lock().unwrap() = answer(&active());
+    *next.lock().unwrap() = Answer::json(&active());
     assert!((0..21).all(|number| status(&envoy, &format!("t{number}")) == 200));
     assert!(!envoy.log().contains("s3%cret"));
 }

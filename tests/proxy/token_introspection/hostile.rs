@@ -5,7 +5,7 @@ use tests::client::Request;
 use tests::tokens::with;
 use tests::upstream::{Answer, Received, Upstream};
 
-use super::joined::{active, answer};
+use super::joined::active;
 use super::setup;
 use crate::hostile::{Case, case, high_bytes, large, send_all, vms};
 
@@ -14,13 +14,13 @@ fn endpoint() -> Upstream {
     Upstream::answering(|request: &Received| {
         let form = String::from_utf8_lossy(&request.body).into_owned();
         let token = form.strip_prefix("token=").and_then(|rest| rest.split('&').next());
-        let of = |more: Value| answer(&with(active(), &more));
+        let of = |more: Value| Answer::json(&with(active(), &more));
         let text = |body: &str| {
             let kind = ("content-type".to_owned(), "application/json".to_owned());
             Answer::Http(200, vec![kind], body.as_bytes().to_vec())
         };
         match token.unwrap_or_default() {
-            "good" => answer(&active()),
+            "good" => Answer::json(&active()),
             "reset" => Answer::Reset,
             "garbage" => Answer::Garbage,
             "refused" => Answer::status(401, "{}"),
@@ -35,7 +35,7 @@ fn endpoint() -> Upstream {
             "never" => of(json!({"exp": -1e300})),
             "nobody" => of(json!({"sub": null, "client_id": null})),
             "split" => of(json!({"sub": "a\r\nx-auth-subject: root"})),
-            _ => answer(&json!({"active": false})),
+            _ => Answer::json(&json!({"active": false})),
         }
     })
 }

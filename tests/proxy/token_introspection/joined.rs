@@ -9,12 +9,6 @@ use tests::upstream::{Answer, Received, Upstream};
 
 use super::{setup, start, status};
 
-/// An answer in JSON.
-pub(super) fn answer(body: &serde_json::Value) -> Answer {
-    let kind = ("content-type".to_owned(), "application/json".to_owned());
-    Answer::Http(200, vec![kind], body.to_string().into_bytes())
-}
-
 /// A good token of the audience.
 pub(super) fn active() -> serde_json::Value {
     json!({"active": true, "sub": "alice", "aud": "api", "token_type": "Bearer",
@@ -26,7 +20,7 @@ fn slow(time: Duration) -> Upstream {
     Upstream::answering(move |request: &Received| {
         let known = request.body.starts_with(b"token=good");
         let body = if known { active() } else { json!({"active": false}) };
-        Answer::After(time, Box::new(answer(&body)))
+        Answer::After(time, Box::new(Answer::json(&body)))
     })
 }
 

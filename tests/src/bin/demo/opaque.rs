@@ -37,8 +37,7 @@ pub(crate) fn provider() -> Upstream {
             return Answer::status(500, "");
         }
         let says = if known { good } else { json!({"active": false}) };
-        let kind = ("content-type".to_owned(), "application/json".to_owned());
-        Answer::Http(200, vec![kind], says.to_string().into_bytes())
+        Answer::json(&says)
     })
 }
 

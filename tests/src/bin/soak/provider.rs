@@ -19,23 +19,18 @@ const LIVES: u32 = 20;
 pub(crate) fn provider(keys: &Arc<Keys>) -> Upstream {
     let (keys, given) = (Arc::clone(keys), AtomicU64::new(0));
     Upstream::answering(move |request| match request.target.as_str() {
-        "/jwks" => json_of(&keys.set()),
-        "/introspect" => Answer::After(THINKS, Box::new(json_of(&verdict(request)))),
-        "/keys" => json_of(&jwks(&[Key::of("p256")])),
-        "/token" => json_of(&tokens(request, given.fetch_add(1, Ordering::SeqCst))),
+        "/jwks" => Answer::json(&keys.set()),
+        "/introspect" => Answer::After(THINKS, Box::new(Answer::json(&verdict(request)))),
+        "/keys" => Answer::json(&jwks(&[Key::of("p256")])),
+        "/token" => Answer::json(&tokens(request, given.fetch_add(1, Ordering::SeqCst))),
         "/v1/traces" => Answer::Http(200, Vec::new(), Vec::new()),
-        _ => json_of(&json!({
+        _ => Answer::json(&json!({
             "issuer": ISSUER,
             "authorization_endpoint": "https://issuer.example/auth",
             "token_endpoint": "https://issuer.example/token",
             "jwks_uri": "https://issuer.example/keys",
         })),
     })
-}
-
-fn json_of(value: &Value) -> Answer {
-    let kind = ("content-type".to_owned(), "application/json".to_owned());
-    Answer::Http(200, vec![kind], value.to_string().into_bytes())
 }
 
 fn verdict(request: &Received) -> Value {

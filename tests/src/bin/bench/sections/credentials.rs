@@ -96,8 +96,7 @@ fn jwt_authn(name: &'static str, kind: Kind, has_cache: bool) -> Variant {
 pub(super) fn opaque(requests: u32) -> Section {
     let provider = Upstream::answering(|_| {
         let says = json!({"active": true, "sub": "dora", "aud": "reports", "token_type": "Bearer"});
-        let kind = ("content-type".to_owned(), "application/json".to_owned());
-        Answer::Http(200, vec![kind], says.to_string().into_bytes())
+        Answer::json(&says)
     });
     let idp = || bare().cluster("idp", Some(provider.address()));
     let asking = json!({"http_service": {
