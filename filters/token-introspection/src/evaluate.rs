@@ -6,7 +6,7 @@ use std::time::Duration;
 use shared::config::Invalid;
 use shared::filter::Plugin;
 use shared::identity::{Credential, HeaderName, IdentityHeaders};
-use shared::jose::{Claims, Expected, Mapped, Mapping, MappingConfig, Unexpected};
+use shared::jose::{Claims, Expected, Mapped, Mapping, MappingConfig};
 use shared::sources::{Source, Sources};
 use shared::time::Timestamp;
 
@@ -88,9 +88,7 @@ impl Evaluation {
     pub(crate) fn check(&self, says: Says, now: Timestamp) -> Result<Checked, No> {
         let Says::Active(claims) = says else { return Err(No::Inactive) };
         // Before its type, which then is another, too.
-        if claims.find("cnf").is_some() {
-            return Err(No::Unexpected(Unexpected::Bound));
-        }
+        self.expected.check_binding(&claims).map_err(No::Unexpected)?;
         let is = |kind: &str, known: &String| kind.eq_ignore_ascii_case(known);
         let kind = claims.text("token_type");
         let fits = |kinds: &Vec<String>| {

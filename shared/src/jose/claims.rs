@@ -194,9 +194,7 @@ impl Expected {
         claims: &Claims,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, Unexpected> {
-        if !self.bound && claims.0.contains_key("cnf") {
-            return Err(Unexpected::Bound);
-        }
+        self.check_binding(claims)?;
         // RFC 7519, 4.1.2: a subject is a text.
         if claims.0.get("sub").is_some_and(|subject| !subject.is_string()) {
             return Err(Unexpected::Claim);
@@ -210,6 +208,12 @@ impl Expected {
             Some(Value::String(_)) | None => Ok(expires),
             Some(_) => Err(Unexpected::Claim),
         }
+    }
+
+    /// Whether they need no proof of possession, or somebody else has seen to it.
+    pub fn check_binding(&self, claims: &Claims) -> Result<(), Unexpected> {
+        let needs_proof = claims.0.contains_key("cnf");
+        if self.bound || !needs_proof { Ok(()) } else { Err(Unexpected::Bound) }
     }
 
     fn check_kind(&self, kind: Option<&str>) -> Result<(), Unexpected> {
