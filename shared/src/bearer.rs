@@ -15,7 +15,8 @@ pub struct Bearer<'a> {
 /// The address of what a client may know of a protected resource (RFC 9728, 3): whose tokens it
 /// takes, and for which scopes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResourceMetadata(String);
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ResourceMetadata(#[cfg_attr(feature = "schema", schemars(with = "Url"))] String);
 
 impl<'de> Deserialize<'de> for ResourceMetadata {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -17,7 +17,6 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, js
 use serde_json::{Map, Value, json};
 
 use crate::address::Network;
-use crate::bearer::ResourceMetadata;
 use crate::config::{AllOr, Common, Leeway, NonEmpty, Period, Secret, Size};
 use crate::filter::Plugin;
 use crate::identity::HeaderName;
@@ -79,11 +78,6 @@ written!(Timestamp, "Timestamp", {
     "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z$",
 });
 written!(Url, "Url", {
-    "description": "An address: `https://host[:port]/path[?query]`.",
-    "type": "string",
-    "pattern": r"^https?://[^/?#@\s][^#\s]*$",
-});
-written!(ResourceMetadata, "ResourceMetadata", {
     "description": "An address: `https://host[:port]/path[?query]`.",
     "type": "string",
     "pattern": r#"^https?://[^/?#@\s"\\][^#\s"\\]*$"#,
