@@ -414,14 +414,13 @@ pub(crate) fn run(arguments: &RenderArguments) -> Result<Outcome, Failure> {
         Ok(file) => file,
         Err(error) => return Ok(refused(&source, &[error])),
     };
-    let (capabilities, without) = match arguments.target {
-        Target::Envoy => capabilities(&file, arguments.modules.as_deref())?,
-        Target::Istio | Target::EnvoyGateway => Default::default(),
-    };
-    let rendered = match arguments.target {
-        Target::Envoy => envoy(&file, &capabilities),
-        Target::Istio => istio(&file),
-        Target::EnvoyGateway => envoy_gateway(&file),
+    let (rendered, without) = match arguments.target {
+        Target::Envoy => {
+            let (capabilities, without) = capabilities(&file, arguments.modules.as_deref())?;
+            (envoy(&file, &capabilities), without)
+        }
+        Target::Istio => (istio(&file), None),
+        Target::EnvoyGateway => (envoy_gateway(&file), None),
     };
     let text = match rendered {
         Ok(text) => text,
