@@ -267,6 +267,11 @@ impl<'a> Request<'a> {
         value
     }
 
+    /// A property that is a number; `None` where the proxy has none, or one below zero.
+    pub fn number(&self, path: &[&str]) -> Option<u64> {
+        number(&self.property(path)?)
+    }
+
     /// What a filter of the same pass has left under this name.
     pub(crate) fn left(&self, name: &str) -> Option<Rc<Testimony>> {
         let known = self.properties.as_ref()?.borrow();
@@ -322,6 +327,11 @@ impl<'a> Request<'a> {
             T::default()
         })
     }
+}
+
+/// A number as the proxy hands it over, if it is none below zero.
+fn number(bytes: &[u8]) -> Option<u64> {
+    u64::try_from(i64::from_le_bytes(bytes.try_into().ok()?)).ok()
 }
 
 /// A response, before it goes to the client.
@@ -439,9 +449,7 @@ impl<'a> Exchange<'a> {
 
     /// A property that is a number; `None` where the proxy has none, or one below zero.
     pub fn number(&self, path: &[&str]) -> Option<u64> {
-        let bytes = self.property(path)?;
-        let number = i64::from_le_bytes(bytes.as_slice().try_into().ok()?);
-        u64::try_from(number).ok()
+        number(&self.property(path)?)
     }
 
     /// The gRPC status of a response with these headers; `None` where it is not gRPC. It stands there

@@ -46,7 +46,7 @@ impl Started {
         let random = if outgoing.random { 2 } else { 0 };
         let remote = if parent.is_some() { IS_REMOTE } else { 0 };
         let method = METHODS.iter().find(|method| method.as_bytes() == request.method());
-        let start = request.property(&["request", "time"]).and_then(nanos);
+        let start = request.number(&["request", "time"]);
         let is_grpc = request.is_grpc();
         let span = Span {
             trace_id: outgoing.trace_id.number().to_be_bytes().to_vec(),
@@ -163,9 +163,4 @@ fn host_and_port(authority: &[u8]) -> (&[u8], Option<i64>) {
 /// The first bytes, as text.
 pub(super) fn cut(bytes: &[u8], longest: usize) -> String {
     String::from_utf8_lossy(bytes.get(..longest).unwrap_or(bytes)).into_owned()
-}
-
-/// A number of the proxy's: eight bytes.
-fn nanos(bytes: Vec<u8>) -> Option<u64> {
-    Some(u64::from_le_bytes(bytes.try_into().ok()?))
 }
