@@ -380,6 +380,11 @@ fn honest_at_first(arguments: &[u8], later: Result<&[u8], u32>) -> Result<Vec<u8
     }
 }
 
+/// A proxy that finds every token's signature good.
+pub(crate) fn all_good(arguments: &[u8]) -> Result<Vec<u8>, u32> {
+    honest_at_first(arguments, Ok(GOOD))
+}
+
 /// Whether a good token and a forged one pass, and whom the log names.
 fn with_host_that(says: Says) -> (bool, bool, &'static str) {
     let key = Key::of("p256");
