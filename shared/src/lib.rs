@@ -15,6 +15,7 @@
 pub mod address;
 pub mod bearer;
 pub mod bundle;
+mod bytes;
 pub mod cache;
 pub mod chain;
 pub mod config;

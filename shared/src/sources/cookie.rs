@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::{Found, of_name};
+use crate::bytes::{split, split_once};
 use crate::effects::Effects;
 use crate::headers::Headers;
 
@@ -42,15 +43,13 @@ pub(super) fn strip(headers: &Headers, ours: impl Fn(&[u8]) -> bool, effects: &m
 
 /// What stands between two `;`, as it was sent.
 fn pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
-    header.split(|byte| *byte == b';')
+    split(header, b';')
 }
 
 /// Name and value; `None` where there is no `=`, and so no name.
 fn read(pair: &[u8]) -> Option<(&[u8], &[u8])> {
-    let pair = trim(pair);
-    let equals = pair.iter().position(|byte| *byte == b'=')?;
-    let (name, value) = pair.split_at_checked(equals)?;
-    Some((trim(name), unquote(trim(value.strip_prefix(b"=")?))))
+    let (name, value) = split_once(trim(pair), b'=')?;
+    Some((trim(name), unquote(trim(value))))
 }
 
 /// Without the white space that browsers take for such (RFC 6265, 5.2: space and tab), and no other:

@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use memchr::{memchr, memchr2};
+
 use super::{Found, QueryParameter};
+use crate::bytes::{split, split_once};
 use crate::effects::Effects;
 use crate::headers::Headers;
 
@@ -21,9 +24,8 @@ pub(super) fn find<'r>(headers: &'r Headers, name: &[u8]) -> Found<'r> {
 
 /// Every parameter, decoded.
 pub(super) fn all(headers: &Headers) -> Vec<QueryParameter<'_>> {
-    let parameters = Target::of(headers).into_iter().flat_map(|target| {
-        target.query.split(|byte| *byte == b'&').filter(|part| !part.is_empty()).map(Parameter)
-    });
+    let parameters = Target::of(headers).into_iter().flat_map(|target| target.parameters());
+    let parameters = parameters.filter(|parameter| !parameter.0.is_empty());
     parameters
         .map(|parameter| QueryParameter { name: parameter.name(), value: parameter.value() })
         .collect()
@@ -35,11 +37,11 @@ pub(super) fn strip(headers: &Headers, ours: impl Fn(&[u8]) -> bool, effects: &m
     let is_ours = |parameter: &Parameter<'_>| {
         ours(&parameter.name()) || parameter.hidden().any(|hidden| ours(&hidden.name()))
     };
-    if !target.parameters().any(|parameter| is_ours(&parameter)) {
+    let (cut, rest): (Vec<_>, Vec<_>) = target.parameters().partition(is_ours);
+    if cut.is_empty() {
         return;
     }
-    let rest = target.parameters().filter(|parameter| !is_ours(parameter)).map(|rest| rest.0);
-    let query = rest.collect::<Vec<_>>().join(&b'&');
+    let query = rest.iter().map(|rest| rest.0).collect::<Vec<_>>().join(&b'&');
     let mark: &[u8] = if query.is_empty() { b"" } else { b"?" };
     let path = [target.path, mark, &query, target.fragment].concat();
     effects.set_request_header(Rc::from(":path"), Rc::from(path));
@@ -56,15 +58,14 @@ impl<'r> Target<'r> {
     /// `None` where there is no query. A CONNECT has no path at all.
     fn of(headers: &'r Headers) -> Option<Self> {
         let whole = headers.first(":path")?;
-        let end = whole.iter().position(|byte| *byte == b'#').unwrap_or(whole.len());
-        let (whole, fragment) = whole.split_at_checked(end)?;
-        let mark = whole.iter().position(|byte| *byte == b'?')?;
-        let (path, query) = whole.split_at_checked(mark)?;
-        Some(Self { path, query: query.strip_prefix(b"?")?, fragment })
+        let (path, rest) = whole.split_at_checked(memchr2(b'?', b'#', whole)?)?;
+        let rest = rest.strip_prefix(b"?")?;
+        let (query, fragment) = rest.split_at_checked(memchr(b'#', rest).unwrap_or(rest.len()))?;
+        Some(Self { path, query, fragment })
     }
 
-    fn parameters(&self) -> impl Iterator<Item = Parameter<'r>> {
-        self.query.split(|byte| *byte == b'&').map(Parameter)
+    fn parameters(&self) -> impl Iterator<Item = Parameter<'r>> + use<'r> {
+        split(self.query, b'&').map(Parameter)
     }
 }
 
@@ -86,19 +87,18 @@ impl<'r> Parameter<'r> {
 
     /// What is a parameter of its own to those who take `;` for `&`, as HTML 4.01 (B.2.2) advised.
     fn hidden(&self) -> impl Iterator<Item = Self> + use<'r> {
-        self.0.split(|byte| *byte == b';').skip(1).map(Self)
+        split(self.0, b';').skip(1).map(Self)
     }
 
     fn split(&self) -> (&'r [u8], &'r [u8]) {
-        let mut parts = self.0.splitn(2, |byte| *byte == b'=');
-        (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+        split_once(self.0, b'=').unwrap_or((self.0, b""))
     }
 }
 
 /// Forms are sent so (URL Standard, `application/x-www-form-urlencoded`), but for broken escapes,
 /// which others leave as they are: those are `None`.
 fn decode(text: &[u8]) -> Option<Cow<'_, [u8]>> {
-    if !text.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+    if memchr2(b'%', b'+', text).is_none() {
         return Some(Cow::Borrowed(text));
     }
     let mut decoded = Vec::with_capacity(text.len());
