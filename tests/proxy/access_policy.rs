@@ -2,6 +2,7 @@
 
 mod anonymous;
 mod cors;
+mod emails;
 mod guide;
 mod settings;
 mod table;

@@ -246,6 +246,37 @@ pub(crate) struct Allow {
     pub(crate) groups: Option<NonEmpty<String>>,
     /// By claims, and the values of which one has to be there.
     pub(crate) claims: Option<Claims>,
+    /// By the domain of its e-mail address, which the provider has verified.
+    pub(crate) email_domains: Option<NonEmpty<EmailDomain>>,
+}
+
+/// A domain of e-mail addresses, without those below it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(try_from = "String")]
+pub(crate) struct EmailDomain(#[cfg_attr(feature = "schema", schemars(with = "String"))] String);
+
+impl TryFrom<String> for EmailDomain {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        let is_label = |label: &str| !label.is_empty() && label.bytes().all(is_part);
+        if text.split('.').all(is_label) {
+            Ok(Self(text))
+        } else {
+            Err(format!("`{text}` is no domain such as `example.com`"))
+        }
+    }
+}
+
+impl EmailDomain {
+    /// Whether an address is of this domain, in any case (RFC 5321, 2.3.5). One with two `@` is of
+    /// none: which of them counts would be a guess.
+    pub(crate) fn has(&self, address: &str) -> bool {
+        let parts = address.split_once('@').filter(|(mailbox, _)| !mailbox.is_empty());
+        parts.is_some_and(|(_, domain)| domain.eq_ignore_ascii_case(&self.0))
+    }
 }
 
 /// Claims and their values, at least one.
@@ -261,8 +292,9 @@ impl<'de> Deserialize<'de> for Claims {
 
 impl Names for Allow {
     fn is_empty(&self) -> bool {
-        let Self { consumers, subjects, groups, claims } = self;
-        consumers.is_none() && subjects.is_none() && groups.is_none() && claims.is_none()
+        let Self { consumers, subjects, groups, claims, email_domains } = self;
+        let by_name = [consumers, subjects, groups].into_iter().any(Option::is_some);
+        !by_name && claims.is_none() && email_domains.is_none()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use shared::config::{AllOr, Invalid};
 use shared::evidence::Known;
 use shared::identity::AUTHENTICATORS;
@@ -262,5 +262,16 @@ impl Allow {
                     },
                 )
             })
+            || self.email_domains.as_ref().is_some_and(|domains| {
+                verified_email(&known.claims)
+                    .is_some_and(|address| domains.iter().any(|domain| domain.has(address)))
+            })
     }
+}
+
+/// An e-mail address that is its holder's, as the provider knows. Anybody may have written another
+/// (OpenID Connect Core, 5.1).
+fn verified_email(claims: &Map<String, Value>) -> Option<&str> {
+    let is_verified = claims.get("email_verified") == Some(&Value::Bool(true));
+    claims.get("email").filter(|_| is_verified)?.as_str()
 }

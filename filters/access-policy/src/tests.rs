@@ -5,6 +5,7 @@ use shared::testing::{Bench, Outcome};
 
 use super::*;
 
+mod allow;
 mod anonymous;
 mod enforced;
 mod openings;
@@ -236,35 +237,6 @@ fn nobody_gets_every_challenge_that_is_asked_for() {
     // Who has shown half of it is asked for all of it.
     let outcome = check(&key(), "POST /users", "401 unauthenticated");
     assert_eq!(outcome.header("www-authenticate"), Some(r#"ApiKey realm="Example""#));
-}
-
-#[test]
-fn allow_names_who_may() {
-    check(&key(), "GET /users/7", "passes");
-    let other = showing(&[("api-key-auth", known("zenith", json!({"groups": ["dev"]})))]);
-    check(&other, "GET /users/7", "403 not_allowed");
-    let allow = |allow: Value| {
-        let mut config = config();
-        config["services"][0]["methods"][0]["allow"] = allow;
-        let evidence = showing(&[(
-            "api-key-auth",
-            known("acme", json!({"consumer": "Acme", "claims": {"tenant": "a", "org": {"id": 7}}})),
-        )]);
-        let outcome = bench(&config, &evidence).send(&[(":method", "GET"), (":path", "/users")]);
-        outcome.reply().map_or(200, |reply| reply.status)
-    };
-    for (names, status) in [
-        (json!({"subjects": ["acme"]}), 200),
-        (json!({"consumers": ["Acme"]}), 200),
-        (json!({"consumers": ["acme"]}), 403),
-        (json!({"groups": ["x"], "subjects": ["acme"]}), 200),
-        (json!({"claims": {"tenant": ["b", "a"]}}), 200),
-        (json!({"claims": {"tenant": ["a"], "org.id": [7]}}), 200),
-        (json!({"claims": {"tenant": ["a"], "org.id": [8]}}), 403),
-        (json!("all"), 200),
-    ] {
-        assert_eq!(allow(names.clone()), status, "{names}");
-    }
 }
 
 #[test]

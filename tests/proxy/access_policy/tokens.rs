@@ -25,6 +25,11 @@ pub(super) fn of(subject: &str, scopes: &str) -> String {
     key().sign("HS256", &with(good(), &json!({"sub": subject, "scope": scopes})))
 }
 
+/// Of whoever these claims say.
+pub(super) fn saying(more: &Value) -> String {
+    key().sign("HS256", &with(good(), more))
+}
+
 /// Of alice, for all scopes, and past.
 pub(super) fn expired() -> String {
     key().sign("HS256", &with(good(), &json!({"exp": now() - 3600})))
