@@ -63,7 +63,7 @@ fn both(filters: &[(&str, Value)], upstream: &Upstream) -> [Envoy; 2] {
     })
 }
 
-fn setups(filters: &[(&str, Value)]) -> [Setup; 2] {
+pub(crate) fn setups(filters: &[(&str, Value)]) -> [Setup; 2] {
     let alone = filters
         .iter()
         .fold(Setup::new(), |setup, (name, config)| setup.filter(name, config.clone()));

@@ -49,3 +49,4 @@ mod telemetry;
 mod token_introspection;
 mod trace_context;
 mod waiting;
+mod websocket;

@@ -142,7 +142,7 @@ impl Connection {
                 continue;
             }
             let mut response = Response { status, headers, body: Vec::new() };
-            let connected = method == "CONNECT" && status == 200;
+            let connected = (method == "CONNECT" && status == 200) || status == 101;
             if method != "HEAD" && status != 204 && status != 304 && !connected {
                 self.read_body(&mut response)?;
             }

@@ -60,6 +60,8 @@ pub enum Answer {
     Torn,
     /// With bytes that are no HTTP.
     Garbage,
+    /// With 101, to whatever protocol is asked for: from then on every byte comes back, to the end.
+    Switch,
 }
 
 impl Answer {

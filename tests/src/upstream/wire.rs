@@ -88,6 +88,17 @@ pub(super) fn write(stream: &mut TcpStream, answer: Answer, head: bool) -> bool 
             let _ = stream.write_all(b"\x00\xff this is no HTTP\r\n\r\n");
             false
         }
+        Answer::Switch => {
+            let head = b"HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n";
+            let _ = stream.write_all(head);
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = stream.read(&mut bytes) {
+                if stream.write_all(&bytes[..count]).is_err() {
+                    break;
+                }
+            }
+            false
+        }
     }
 }
 
