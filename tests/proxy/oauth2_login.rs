@@ -5,6 +5,7 @@ mod attacks;
 mod cookies;
 mod errors;
 mod hostile;
+mod id_token;
 mod load;
 mod providers;
 

@@ -246,11 +246,17 @@ impl OAuth2Login {
             generation: 0,
             started: now,
             refreshed: now,
-            expires: tokens.expires_in.map(|seconds| now.saturating_add(seconds)),
+            expires: self.forward.end(
+                tokens.expires_in.map(|seconds| now.saturating_add(seconds)),
+                tokens.id_token.as_deref(),
+            ),
             claims: self.claims(claims, tokens.scope.as_deref().unwrap_or(&self.scope))?,
-            access_token: self.forward.as_ref().map(|_| tokens.access_token.clone()),
+            access_token: self.forward.has_access_token().then(|| tokens.access_token.clone()),
             refresh_token: tokens.refresh_token.clone(),
-            id_token: self.places.logout.as_ref().and_then(|_| tokens.id_token.clone()),
+            id_token: tokens
+                .id_token
+                .clone()
+                .filter(|_| self.forward.has_id_token() || self.places.logout.is_some()),
         };
         let identity = self.credential(&session);
         identity.map_err(|_| Problem::IdToken("id_token_ambiguous"))?;
@@ -271,17 +277,22 @@ impl OAuth2Login {
         if size <= MAX_CLAIMS { Ok(kept) } else { Err(Problem::TooLarge) }
     }
 
-    /// The cookies of a session: without the ID token, where it is too large with it.
+    /// The cookies of a session, made smaller where it is too large.
     fn keep(&self, mut session: Session, request: &Request<'_>) -> Option<Vec<String>> {
         let left = self.left(&session, request.now());
         loop {
             let text = serde_json::to_vec(&session).ok()?;
             let sealed = self.seal.seal(Kind::Session, &text, request.random())?;
             let kept = self.jar.keep_session(&sealed, left, request);
-            if kept.is_some() || session.id_token.take().is_none() {
+            if kept.is_some() || !self.make_smaller(&mut session) {
                 return kept;
             }
         }
+    }
+
+    /// Leaves the ID token out that the provider alone would get; whether there was one.
+    pub(crate) fn make_smaller(&self, session: &mut Session) -> bool {
+        !self.forward.has_id_token() && session.id_token.take().is_some()
     }
 
     /// Sends the browser to where it was going.

@@ -137,6 +137,8 @@ pub(crate) struct SessionConfig {
 pub(crate) struct ForwardConfig {
     /// The header of the access token; default none. In `authorization` it is a `Bearer` token.
     pub(crate) access_token: Option<HeaderName>,
+    /// The header of the ID token; default none. In `authorization` it is a `Bearer` token.
+    pub(crate) id_token: Option<HeaderName>,
     /// Headers, and the claims of the ID token that they hold; default none.
     #[serde(default)]
     pub(crate) claims: BTreeMap<String, String>,

@@ -28,6 +28,7 @@
 mod callback;
 mod config;
 mod cookies;
+mod forward;
 mod origin;
 mod problem;
 mod provider;
@@ -58,6 +59,7 @@ use shared::view::Request;
 use callback::Callback;
 pub use config::{Config, Settings};
 use cookies::Jar;
+use forward::Forward;
 use origin::Origin;
 use provider::{At, Provider};
 use refresh::Shares;
@@ -98,7 +100,7 @@ pub struct OAuth2Login {
     mapping: Mapping,
     /// The claims that a session keeps.
     kept: Vec<String>,
-    forward: Option<HeaderName>,
+    forward: Forward,
     identity_headers: IdentityHeaders,
     /// Further headers that only the proxy may say.
     stripped: Vec<HeaderName>,

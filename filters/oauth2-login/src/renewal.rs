@@ -106,7 +106,7 @@ impl OAuth2Login {
         if !self.lasting.is_to_be_refreshed(session, now) {
             // Without a refresh token, a token that the upstream needs ends the session with it.
             let is_over = session.refresh_token.is_none()
-                && session.access_token.is_some()
+                && (session.access_token.is_some() || self.forward.has_id_token())
                 && session.has_expired(now);
             return if is_over { Next::Is(Renewal::Ended) } else { Next::Enough };
         }
@@ -194,7 +194,7 @@ impl OAuth2Login {
             expires: tokens.expires_in.map(|seconds| now.saturating_add(seconds)),
             // RFC 6749, 6: where there is no new one, the old one stays good.
             refresh_token: tokens.refresh_token.clone().or_else(|| session.refresh_token.clone()),
-            access_token: self.forward.as_ref().map(|_| tokens.access_token.clone()),
+            access_token: self.forward.has_access_token().then(|| tokens.access_token.clone()),
             ..session.clone()
         };
         // RFC 6749, 6: what is granted may have become less, with a new ID token or without.
@@ -207,7 +207,12 @@ impl OAuth2Login {
             let scope = next.claims.get("scope").and_then(|scope| scope.as_str());
             let scope = scope.unwrap_or_default().to_owned();
             next.claims = self.claims(&claims, &scope).map_err(|_| Share::Refused)?;
-            next.id_token = session.id_token.as_ref().map(|_| text.clone());
+            let is_kept = self.forward.has_id_token() || session.id_token.is_some();
+            next.id_token = is_kept.then(|| text.clone());
+        }
+        next.expires = self.forward.end(next.expires, next.id_token.as_deref());
+        if self.forward.lacks(next.id_token.as_deref(), now) {
+            return Err(Share::Refused);
         }
         self.credential(&next).map_err(|_| Share::Refused)?;
         Ok(next)
@@ -249,7 +254,9 @@ impl OAuth2Login {
             if self.jar.fits(&sealed, left) {
                 return Ok(sealed);
             }
-            session.id_token.take().ok_or(Share::Refused)?;
+            if !self.make_smaller(&mut session) {
+                return Err(Share::Refused);
+            }
         }
     }
 }

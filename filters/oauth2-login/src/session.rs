@@ -28,7 +28,7 @@ pub(crate) struct Session {
     /// When its tokens were given.
     #[serde(rename = "r")]
     pub(crate) refreshed: u64,
-    /// When the access token ends, if that was said.
+    /// When the access token ends, if that was said, or the ID token before it, if the upstream gets that.
     #[serde(rename = "e", skip_serializing_if = "Option::is_none", default)]
     pub(crate) expires: Option<u64>,
     /// The claims that are told to others, by their paths.
@@ -40,7 +40,7 @@ pub(crate) struct Session {
     /// The refresh token, if there is one.
     #[serde(rename = "t", skip_serializing_if = "Option::is_none", default)]
     pub(crate) refresh_token: Option<String>,
-    /// The ID token, for the provider to know whom to sign out.
+    /// The ID token, for the provider to know whom to sign out, and if the upstream gets it.
     #[serde(rename = "h", skip_serializing_if = "Option::is_none", default)]
     pub(crate) id_token: Option<String>,
 }
@@ -100,7 +100,7 @@ impl Lasting {
 }
 
 impl Session {
-    /// Whether its access token has ended.
+    /// Whether its tokens have ended.
     pub(crate) fn has_expired(&self, now: Timestamp) -> bool {
         self.expires.is_some_and(|expires| now.secs() >= expires)
     }

@@ -14,6 +14,7 @@ use shared::store::Store;
 
 use crate::config::{Config, LogoutConfig, SessionConfig};
 use crate::cookies::Jar;
+use crate::forward::Forward;
 use crate::origin::{Origin, is_return_path};
 use crate::provider::Provider;
 use crate::refresh::Shares;
@@ -66,20 +67,14 @@ pub(crate) fn plugin(config: Config, birth: &Birth<'_>) -> Result<OAuth2Login, I
         groups_claim: config.groups_claim,
         consumer_claims: None,
         claims: config.claims,
-        claim_headers: config.forward.claims,
+        claim_headers: config.forward.claims.clone(),
     };
     let mapping = Mapping::new(mapping, &Sources::new(Vec::new()))
         .map_err(|error| renamed(error, "claim_headers", "forward.claims"))?;
-    let forward = config.forward.access_token;
-    let is_forward = |name: &HeaderName| forward.as_ref() == Some(name);
-    config.identity_headers.check(&is_forward)?;
     let mut stripped: Vec<HeaderName> = mapping.headers().cloned().collect();
-    if let Some(header) = forward.as_ref() {
-        check_forward(header, &stripped)?;
-        // What is in `authorization` may be another authenticator's.
-        stripped
-            .extend(Some(header).filter(|header| &*header.shared() != "authorization").cloned());
-    }
+    let forward = Forward::new(config.forward, &stripped)?;
+    config.identity_headers.check(&|name| forward.headers().any(|header| header == name))?;
+    stripped.extend(forward.stripped().cloned());
     let shares = Shares::new(&slots, provider.timeout().saturating_add(MARGIN));
     Ok(OAuth2Login {
         provider,
@@ -219,17 +214,6 @@ fn kept(
     kept.sort();
     kept.dedup();
     kept
-}
-
-fn check_forward(header: &HeaderName, claims: &[HeaderName]) -> Result<(), Invalid> {
-    let field = "forward.access_token";
-    if header.is_reserved() && &*header.shared() != "authorization" {
-        return Err(Invalid::at(field, "is a header that means something else to proxies"));
-    }
-    if claims.contains(header) {
-        return Err(Invalid::at(field, "is the header of a claim, too"));
-    }
-    Ok(())
 }
 
 fn parameters(configured: BTreeMap<String, String>) -> Result<Vec<(String, String)>, Invalid> {

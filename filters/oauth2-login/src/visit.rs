@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use shared::effects::Effects;
 use shared::filter::Flow;
-use shared::identity::{Credential, Finding, HeaderName, Verdict, conclude};
+use shared::identity::{Credential, Finding, Verdict, conclude};
 use shared::jose::{Ambiguous, Claims};
 use shared::reply::{Page, Refusal};
 use shared::time::Timestamp;
@@ -56,34 +56,8 @@ impl OAuth2Login {
         effects.count("allowed");
         let credential = Rc::clone(&opened.credential);
         let flow = conclude(NAME, Finding::Known(credential), settings.verdict, request, effects);
-        self.forward(&opened.session, settings.verdict, request, effects);
+        self.forward.send(&opened.session, settings.verdict, request, effects);
         flow
-    }
-
-    /// Sends the access token on. Under the header's name goes nothing else to an upstream that takes
-    /// it for this session's; a deferred verdict may come to be another authenticator's, whose
-    /// credential is in `authorization`.
-    fn forward(
-        &self,
-        session: &Session,
-        verdict: Verdict,
-        request: &Request<'_>,
-        effects: &mut Effects,
-    ) {
-        let Some(name) = self.forward.as_ref().map(HeaderName::shared) else { return };
-        let is_bearer = &*name == "authorization";
-        let is_there = is_bearer && request.headers().first(&name).is_some();
-        if is_there && verdict == Verdict::Defer {
-            return;
-        }
-        match &session.access_token {
-            Some(token) => {
-                let value = if is_bearer { format!("Bearer {token}") } else { token.clone() };
-                effects.set_request_header(name, value.into_bytes().into());
-            }
-            None if is_there => effects.remove_request_header(name),
-            None => {}
-        }
     }
 
     /// The session of a request, and when it was last used; or why there is none.

@@ -122,6 +122,18 @@ fn mistakes_of_sessions_and_of_what_is_sent_on_are_named() {
             "forward.access_token: is the header of a claim, too",
         ),
         (
+            json!({"forward": {"id_token": "host"}}),
+            "forward.id_token: is a header that means something else to proxies",
+        ),
+        (
+            json!({"forward": {"id_token": "x-a", "claims": {"x-a": "sub"}}}),
+            "forward.id_token: is the header of a claim, too",
+        ),
+        (
+            json!({"forward": {"access_token": "authorization", "id_token": "Authorization"}}),
+            "forward.id_token: is the header of the access token, too",
+        ),
+        (
             json!({"authorization_parameters": {"state": "x"}}),
             "authorization_parameters.state: is for the filter to say",
         ),

@@ -6,6 +6,7 @@
 mod attacks;
 mod callback;
 mod configuration;
+mod forward;
 mod renewal;
 mod sessions;
 mod sign_in;
