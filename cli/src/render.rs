@@ -11,7 +11,7 @@ mod manifests;
 mod tests;
 mod yaml;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -189,7 +189,7 @@ pub(crate) struct Kubernetes {
     /// Their namespace.
     pub(crate) namespace: String,
     /// The labels of the gateway's pods (Istio).
-    pub(crate) selector: std::collections::BTreeMap<String, String>,
+    pub(crate) selector: BTreeMap<String, String>,
     /// The name of the `Gateway` (Envoy Gateway).
     pub(crate) gateway: String,
 }
@@ -222,8 +222,10 @@ const BUNDLE: &str = "gatehouse";
 /// A plugin that the file leads to.
 #[derive(Clone, Debug)]
 pub(crate) struct Filter {
-    /// Its name.
+    /// Its name, which no other has.
     pub(crate) name: String,
+    /// Which filter it is, or the module of a chain.
+    pub(crate) kind: String,
     /// Its module.
     pub(crate) module: String,
     /// Which filter of that module it is.
@@ -337,28 +339,31 @@ impl File {
 impl Form {
     fn plugins(self, filters: Vec<(String, Value)>) -> Vec<Filter> {
         let bundle = || BUNDLE.to_owned();
-        match self {
-            Self::Modules => filters
-                .into_iter()
-                .map(|(name, config)| Filter { module: name.clone(), root_id: None, name, config })
-                .collect(),
-            Self::Bundle => filters
-                .into_iter()
-                .map(|(name, config)| Filter {
-                    module: bundle(),
-                    root_id: Some(name.clone()),
-                    name,
-                    config,
-                })
-                .collect(),
-            Self::Chain => {
-                let entries = filters.into_iter().map(|filter| Value::from_iter([filter]));
-                let list = Value::Array(entries.collect());
-                let root_id = Some(shared::chain::NAME.to_owned());
-                let config = Value::from_iter([(shared::chain::NAME.to_owned(), list)]);
-                vec![Filter { name: bundle(), module: bundle(), root_id, config }]
-            }
+        if self == Self::Chain {
+            let entries = filters.into_iter().map(|filter| Value::from_iter([filter]));
+            let list = Value::Array(entries.collect());
+            let root_id = Some(shared::chain::NAME.to_owned());
+            let config = Value::from_iter([(shared::chain::NAME.to_owned(), list)]);
+            return vec![Filter {
+                name: bundle(),
+                kind: bundle(),
+                module: bundle(),
+                root_id,
+                config,
+            }];
         }
+        let mut times = BTreeMap::new();
+        let next = |time: &mut u32| *time = time.saturating_add(1);
+        let plugin = |(kind, config): (String, Value)| {
+            let (module, root_id) = match self {
+                Self::Modules | Self::Chain => (kind.clone(), None),
+                Self::Bundle => (bundle(), Some(kind.clone())),
+            };
+            let time = times.entry(kind.clone()).and_modify(next).or_insert(1);
+            let name = if *time == 1 { kind.clone() } else { format!("{kind}-{time}") };
+            Filter { name, kind, module, root_id, config }
+        };
+        filters.into_iter().map(plugin).collect()
     }
 }
 

@@ -6,14 +6,15 @@ use shared::config::Invalid;
 use super::yaml::{Lines, text};
 use super::{File, Filter, variables};
 
-/// The phase of Istio's chain in which a filter runs, and its place there: the greater runs first.
-fn phase(filters: &[Filter], index: usize) -> (&'static str, usize) {
-    let name = filters.get(index).map_or("", |filter| filter.name.as_str());
-    let phase = match name {
-        "access-policy" | "rate-limit" => "AUTHZ",
-        _ => "AUTHN",
-    };
-    (phase, filters.len().saturating_sub(index).saturating_mul(10))
+/// The phases of Istio's chain in which the filters run, each where it belongs and none in front of one that
+/// it stands behind: after the first of `AUTHZ` all are.
+fn phases(filters: &[Filter]) -> impl Iterator<Item = &'static str> {
+    filters.iter().scan("AUTHN", |phase, filter| {
+        if matches!(filter.kind.as_str(), "access-policy" | "rate-limit") {
+            *phase = "AUTHZ";
+        }
+        Some(*phase)
+    })
 }
 
 fn image(file: &File, name: &str) -> Result<String, Invalid> {
@@ -33,8 +34,9 @@ pub(crate) fn istio(file: &File) -> Result<String, Invalid> {
     let filters = file.filters()?;
     let mut lines = Lines::default();
     lines.add(0, &format!("# {}, rendered by `gatehouse render`.", file.name));
-    for (index, filter) in filters.iter().enumerate() {
-        let (phase, priority) = phase(&filters, index);
+    // The greater runs first.
+    let priorities = (1..=filters.len()).rev().map(|place| place.saturating_mul(10));
+    for ((filter, phase), priority) in filters.iter().zip(phases(&filters)).zip(priorities) {
         let mut spec = json!({
             "selector": {"matchLabels": file.kubernetes.selector},
             "url": image(file, &filter.module)?,

@@ -246,6 +246,62 @@ fn the_manifests_keep_the_order_of_the_filters() {
 }
 
 #[test]
+fn no_phase_of_istios_takes_a_filter_out_of_its_place() {
+    let limit = |on: &str| json!({"rate-limit": {"limits": [{"name": on}]}});
+    let of = |filters: Value| {
+        let plugins = documents(&istio(&parse(with(|file| file["filters"] = filters))).unwrap());
+        let of = |plugin: &Value| {
+            let (spec, name) = (&plugin["spec"], &plugin["metadata"]["name"]);
+            let name = name.as_str().unwrap().strip_prefix("shop-").unwrap().to_owned();
+            (name, spec["phase"].as_str().unwrap().to_owned(), spec["priority"].clone())
+        };
+        plugins.iter().map(of).collect::<Vec<_>>()
+    };
+    let expected = |plugins: &[(&str, &str, u64)]| {
+        let of = |(name, phase, place): &(&str, &str, u64)| {
+            ((*name).to_owned(), (*phase).to_owned(), json!(place))
+        };
+        plugins.iter().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        of(json!([limit("failures"), {"basic-auth": {}}, limit("consumers")])),
+        expected(&[
+            ("rate-limit", "AUTHZ", 30),
+            ("basic-auth", "AUTHZ", 20),
+            ("rate-limit-2", "AUTHZ", 10),
+        ])
+    );
+    assert_eq!(
+        of(json!([{"basic-auth": {}}, {"access-policy": {}}, {"health-shortcut": {}}])),
+        expected(&[
+            ("basic-auth", "AUTHN", 30),
+            ("access-policy", "AUTHZ", 20),
+            ("health-shortcut", "AUTHZ", 10),
+        ])
+    );
+}
+
+#[test]
+fn two_plugins_of_one_filter_have_two_names() {
+    let filters = json!([{"rate-limit": {"memory": "1MiB"}}, {"rate-limit": {"memory": "2MiB"}}]);
+    for (form, root_id) in [("modules", json!(null)), ("bundle", json!("rate-limit"))] {
+        let file = parse(with(|file| {
+            file["filters"] = filters.clone();
+            file["as"] = json!(form);
+        }));
+        let bootstrap = documents(&envoy(&file, &Capabilities::new()).unwrap()).remove(0);
+        let listener = &bootstrap["static_resources"]["listeners"][0]["filter_chains"][0];
+        let second = &listener["filters"][0]["typed_config"]["http_filters"][1];
+        let plugin = &second["typed_config"]["config"];
+        assert_eq!(second["name"], "rate-limit-2");
+        assert_eq!((&plugin["name"], &plugin["root_id"]), (&json!("rate-limit-2"), &root_id));
+        let gateway = documents(&envoy_gateway(&file).unwrap()).remove(0);
+        let second = &gateway["spec"]["wasm"][1];
+        assert_eq!((&second["name"], &second["rootID"]), (&json!("rate-limit-2"), &root_id));
+    }
+}
+
+#[test]
 fn the_filters_are_plugins_of_one_module_or_one_chain() {
     let of = |form: &str| {
         let mut file = file();
