@@ -1,7 +1,9 @@
 //! Filters in what Kubernetes reads: Istio's `WasmPlugin`, Envoy Gateway's `EnvoyExtensionPolicy`.
 
+use std::collections::HashSet;
+
 use super::bundle;
-use super::document::At;
+use super::document::{At, Document};
 use super::known;
 use super::lints::Code;
 use super::report::Report;
@@ -22,6 +24,23 @@ pub(super) fn objects<'a>(top: &At<'a>) -> Option<Vec<At<'a>>> {
     match top.get("items") {
         Some(items) if kind.ends_with("List") => Some(items.items()),
         _ => Some(vec![top.clone()]),
+    }
+}
+
+/// Objects of one kind, namespace and name: the cluster keeps the last.
+pub(super) fn repeated(documents: &[Document], report: &mut Report) {
+    let mut seen = HashSet::new();
+    let tops = documents.iter().map(|document| At::top(&document.root));
+    for object in tops.filter_map(|top| objects(&top)).flatten() {
+        let Some(name) = object.fields(&["metadata", "name"]) else { continue };
+        let namespace = object.fields(&["metadata", "namespace"]).and_then(|at| at.text());
+        let group = object.text_of("apiVersion").and_then(|version| version.rsplit_once('/'));
+        let kind = (group.map(|(group, _)| group), kind(&object), namespace);
+        if name.text().is_some_and(|text| !seen.insert((kind, text))) {
+            let message =
+                "an object of this kind and name is there already: the cluster keeps the last";
+            Code::DuplicateObject.report(&name, message, report);
+        }
     }
 }
 

@@ -121,6 +121,9 @@ fn check_file(documents: &[Document], options: &Options, report: &mut Report) {
     {
         return Code::Empty.report_at((1, ""), "there is nothing in it", report);
     }
+    if options.filter.is_none() {
+        kubernetes::repeated(documents, report);
+    }
     let mut placed = Vec::new();
     for document in documents {
         check_document(document, options, &mut placed, report);

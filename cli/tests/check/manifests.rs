@@ -141,3 +141,20 @@ spec:
     triggers(patch, &[], "error[fails-open]", "FAIL_OPEN");
     triggers(patch, &[], "error[config]", "users:");
 }
+
+#[test]
+fn one_of_two_objects_of_one_name_is_lost() {
+    let second = with(ISTIO, "phase: AUTHN", "phase: AUTHN # again\n  priority: 5");
+    let second = with(&second, "metadata: {", "metadata: { # twice\n ");
+    let both = format!("{ISTIO}---{second}");
+    let found = findings(&both, ALLOW_UNSET);
+    let lines: Vec<_> = both.lines().collect();
+    let line = found.iter().find(|one| one.code == "duplicate-object").unwrap().line as usize;
+    assert!(lines[line - 2].contains("# twice"), "{}", lines[line - 1]);
+    let code = "duplicate-object";
+    lacks(ISTIO, ALLOW_UNSET, code);
+    lacks(&format!("{ISTIO}---{}", with(&second, "basic-auth,", "other,")), ALLOW_UNSET, code);
+    let elsewhere = with(&second, "istio-system", "default");
+    lacks(&format!("{ISTIO}---{elsewhere}"), ALLOW_UNSET, code);
+    lacks(&format!("{ISTIO}---{}", with(GATEWAY, "auth,", "basic-auth,")), ALLOW_UNSET, code);
+}
