@@ -1,7 +1,9 @@
 //! Filters in what Envoy reads: a bootstrap, xDS resources, the patches of an `EnvoyFilter`.
 
+use std::collections::HashMap;
+
 use super::bundle;
-use super::document::At;
+use super::document::{At, camel_case};
 use super::known;
 use super::lints::Code;
 use super::report::Report;
@@ -34,6 +36,32 @@ pub(super) fn is_envoy(top: &At<'_>) -> bool {
         "@type",
     ];
     OF_BOOTSTRAP.iter().any(|name| top.field(name).is_some())
+}
+
+/// Fields that stand there in both spellings: which of them counts is for the reader to decide.
+pub(super) fn spellings(at: &At<'_>, report: &mut Report) {
+    let mut seen = HashMap::new();
+    for member in at.members() {
+        let other = *seen.entry(camel_case(member.name)).or_insert(member.name);
+        if other != member.name {
+            let message = format!("is `{other}` in another spelling, and comes twice");
+            Code::DuplicateField.report(&member, message, report);
+        }
+    }
+    let is_message = |child: &At<'_>| !is_free(child) && !is_struct(at, child);
+    at.children().iter().filter(|child| is_message(child)).for_each(|at| spellings(at, report));
+}
+
+/// Whether the names in it are no fields, but anybody's.
+fn is_free(at: &At<'_>) -> bool {
+    let free = ["filter_metadata", "key_values", "json_format", "static_layer"];
+    free.iter().any(|name| at.name == *name || at.name == camel_case(name))
+}
+
+/// Whether it is what a `Struct` holds.
+fn is_struct(any: &At<'_>, value: &At<'_>) -> bool {
+    let kind = any.get("@type").and_then(|kind| kind.text());
+    value.name == "value" && kind.is_some_and(|kind| kind.ends_with("protobuf.Struct"))
 }
 
 /// All connection managers.

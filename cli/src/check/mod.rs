@@ -190,6 +190,7 @@ fn check_document<'a>(
 
 /// A bootstrap, a resource or a patch.
 fn check_envoy<'a>(top: &At<'a>, all: &[At<'a>], options: &Options, report: &mut Report) {
+    envoy::spellings(top, report);
     let sites = envoy::sites(all, report);
     settings::overrides(all, report);
     if sites.is_empty() {

@@ -16,6 +16,7 @@ mod inputs;
 mod lines;
 mod manifests;
 mod production;
+mod readers;
 mod shipped;
 mod sign_in;
 

@@ -121,7 +121,7 @@ pub(crate) fn join(outer: &str, inner: &str) -> String {
 }
 
 /// protobuf's JSON has both spellings: `http_filters`, `httpFilters`.
-fn camel_case(name: &str) -> String {
+pub(crate) fn camel_case(name: &str) -> String {
     let mut parts = name.split('_');
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |whole, part| {

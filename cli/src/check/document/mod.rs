@@ -15,7 +15,7 @@ mod yaml;
 
 use serde_json::{Map, Number, Value};
 
-pub(crate) use at::{At, join};
+pub(crate) use at::{At, camel_case, join};
 
 /// How many values a file may have, those that aliases stand for among them.
 const MOST_NODES: usize = 1_000_000;
