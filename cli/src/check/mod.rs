@@ -87,7 +87,7 @@ pub(crate) fn run(arguments: &CheckArguments) -> Result<Outcome, Failure> {
             }
         };
         match document::read(&text, report.file.ends_with(".json")) {
-            Ok(documents) => check_file(&documents, &options, &mut report),
+            Ok(documents) => check_file(documents, &options, &mut report),
             Err(error) => Code::Syntax.report_at((error.line, ""), error.message, &mut report),
         }
     }
@@ -109,26 +109,34 @@ fn report_of(text: &str, filter: Option<&str>) -> Report {
     let options = Options { filter: filter.map(str::to_owned), env: false, allow_unset: true };
     let mut report = Report::default();
     match document::read(text, false) {
-        Ok(documents) => check_file(&documents, &options, &mut report),
+        Ok(documents) => check_file(documents, &options, &mut report),
         Err(error) => Code::Syntax.report_at((error.line, ""), error.message, &mut report),
     }
     report
 }
 
-fn check_file(documents: &[Document], options: &Options, report: &mut Report) {
+fn check_file(mut documents: Vec<Document>, options: &Options, report: &mut Report) {
     if documents.iter().all(|document| matches!(document.root.kind, document::Kind::Null))
         && options.filter.is_none()
     {
         return Code::Empty.report_at((1, ""), "there is nothing in it", report);
     }
     if options.filter.is_none() {
-        kubernetes::repeated(documents, report);
+        kubernetes::repeated(&documents, report);
+        let of_envoy = documents.iter_mut().filter(|document| is_of_envoy(document));
+        of_envoy.for_each(|document| document.root.read_as_envoy());
     }
     let mut placed = Vec::new();
-    for document in documents {
+    for document in &documents {
         check_document(document, options, &mut placed, report);
     }
     check_placed(placed, options, report);
+}
+
+/// Whether Envoy itself reads it.
+fn is_of_envoy(document: &Document) -> bool {
+    let top = At::top(&document.root);
+    kubernetes::objects(&top).is_none() && envoy::is_envoy(&top)
 }
 
 fn check_document<'a>(

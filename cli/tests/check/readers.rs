@@ -1,7 +1,7 @@
 //! What Envoy and Kubernetes make of what is written.
 
 use crate::envoy::{GOOD, check};
-use crate::{lacks, with};
+use crate::{findings, lacks, triggers, with};
 
 const ALLOW_UNSET: &[&str] = &["--allow-unset"];
 
@@ -30,4 +30,31 @@ fn a_field_in_both_spellings_comes_twice() {
     lacks(&with(GOOD, "stat_prefix: main", metadata), ALLOW_UNSET, "duplicate-field");
     let manifest = "apiVersion: v1\nkind: ConfigMap\ndata: { a_b: x, aB: y }\n";
     lacks(manifest, &[], "duplicate-field");
+}
+
+/// `GOOD` with an audience, in a `Struct`.
+fn audience(audience: &str) -> String {
+    with(GOOD, "audiences: [api]", &format!("audiences: [{audience}]"))
+}
+
+#[test]
+fn in_yaml_envoy_hands_on_texts_for_numbers_that_are_not_small_and_whole() {
+    for text in
+        ["1234567890123", "-2147483649", "1.5", "1e3", "08", "0x1ffffffff", "99999999999999999999"]
+    {
+        assert_eq!(findings(&audience(text), ALLOW_UNSET), [], "{text}");
+    }
+    for number in ["2147483647", "-2147483648", "010", "0x1f"] {
+        triggers(&audience(number), ALLOW_UNSET, "error[config]", "audiences:");
+    }
+    // Neither in JSON nor through Kubernetes.
+    let json = with(GOOD, "{\"name\": \"dave\",", "{\"name\": 1.5,");
+    triggers(&json, ALLOW_UNSET, "error[config]", "\"name\": 1.5");
+    let json = r#"{"resources": [{"@type": "x.filters.http.wasm.v3.Wasm", "config": {"name": "basic-auth",
+  "configuration": {"@type": "type.googleapis.com/google.protobuf.Struct", "value": {
+    "realm": 1.5 }}}}]}"#;
+    triggers(json, &[], "error[config]", "1.5");
+    let manifest = "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: { name: x }\nspec:\n  url: oci://x/gatehouse/basic-auth:1\n  pluginConfig:\n    realm: 1.5\n";
+    triggers(manifest, &[], "error[config]", "realm:");
+    triggers("# basic-auth\nrealm: 1.5\n", &[], "error[config]", "realm");
 }

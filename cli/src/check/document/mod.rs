@@ -43,6 +43,8 @@ pub(crate) enum Kind {
     Null,
     Bool(bool),
     Number(Number),
+    /// A number that YAML has, and the text that Envoy hands on in its place.
+    Worded(Number, String),
     Text(Text),
     List(Vec<Node>),
     Object(Vec<Member>),
@@ -134,7 +136,7 @@ impl Node {
         match &self.kind {
             Kind::Null => Value::Null,
             Kind::Bool(value) => Value::Bool(*value),
-            Kind::Number(number) => Value::Number(number.clone()),
+            Kind::Number(number) | Kind::Worded(number, _) => Value::Number(number.clone()),
             Kind::Text(text) => Value::String(text.text.clone()),
             Kind::List(items) => items.iter().map(Self::value).collect(),
             Kind::Object(members) => {
@@ -142,6 +144,21 @@ impl Node {
                     members.iter().map(|member| (member.name.clone(), member.node.value()));
                 Value::Object(members.collect::<Map<_, _>>())
             }
+        }
+    }
+
+    /// Makes of it what Envoy makes of YAML.
+    pub(crate) fn read_as_envoy(&mut self) {
+        match &mut self.kind {
+            Kind::Worded(_, text) => {
+                let text = std::mem::take(text);
+                self.kind = Kind::Text(Text { text, is_literal: false });
+            }
+            Kind::List(items) => items.iter_mut().for_each(Self::read_as_envoy),
+            Kind::Object(members) => {
+                members.iter_mut().for_each(|member| member.node.read_as_envoy());
+            }
+            _ => {}
         }
     }
 

@@ -42,6 +42,30 @@ fn words_are_what_a_proxy_takes_them_for() {
 }
 
 #[test]
+fn numbers_that_are_not_small_and_whole_are_texts_to_envoy() {
+    let text = "{a: [1, -2147483648, 2147483648, 0x10, 0x1ffffffff, 010, 08, 1.5, 1e3, 1.50]}";
+    let mut node = one(text);
+    node.read_as_envoy();
+    let expected = json!([
+        1,
+        -2_147_483_648_i64,
+        "2147483648",
+        16,
+        "8589934591",
+        8,
+        "08",
+        "1.5",
+        "1e3",
+        "1.50"
+    ]);
+    assert_eq!(node.value(), json!({"a": expected}));
+    // JSON is read as it is.
+    let mut node = one("{\"a\": [1.5, 2147483648]}");
+    node.read_as_envoy();
+    assert_eq!(node.value(), json!({"a": [1.5, 2_147_483_648_i64]}));
+}
+
+#[test]
 fn names_are_texts() {
     assert_eq!(one("{y: 1, on: 2, 5: 3, !ignore z: 4}").value(), json!({"y": 1, "on": 2, "5": 3}));
 }

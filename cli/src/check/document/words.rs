@@ -13,7 +13,24 @@ pub(super) fn read(word: &str) -> Kind {
     if let Some(value) = truth(word) {
         return Kind::Bool(value);
     }
-    number(word).map_or_else(text, Kind::Number)
+    let Some(number) = number(word) else { return text() };
+    match envoys(word, &number) {
+        Some(text) => Kind::Worded(number, text),
+        None => Kind::Number(number),
+    }
+}
+
+/// The text in place of a number that is not whole or has more than 32 bits (`YamlUtility` in Envoy).
+fn envoys(word: &str, number: &Number) -> Option<String> {
+    let digits = word.trim_start_matches(['+', '-']);
+    let is_octal = digits.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
+    // `08` is none to it.
+    let is_known = !digits.starts_with('0') || digits.starts_with("0x") || is_octal;
+    match number.as_i64().filter(|_| is_known) {
+        Some(whole) if i32::try_from(whole).is_ok() => None,
+        Some(whole) => Some(whole.to_string()),
+        None => Some(word.to_owned()),
+    }
 }
 
 /// In lower case, in upper case, or with a capital.
