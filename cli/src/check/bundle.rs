@@ -7,7 +7,7 @@ use shared::chain;
 
 use super::document::{At, Kind, Node, join};
 use super::known::{self, Known};
-use super::lints::Code;
+use super::lints::{self, Code};
 use super::report::Report;
 use super::site::{Config, Site, Variables};
 
@@ -27,6 +27,10 @@ pub(super) fn sites<'a>(plugin: Plugin<'a>, report: &mut Report) -> Vec<Site<'a>
     if let Config::Broken(at, error) = &config {
         Code::Config.report_at((error.line, &at.path), &error.message, report);
         return Vec::new();
+    }
+    if let (Config::Text(..), Some((top, prefix))) = (&config, config.tree()) {
+        // What a filter alone refuses of its text is lost in a part of it.
+        lints::duplicates(prefix, &top.all(), report);
     }
     let value = config.tree().map(|(at, _)| at.node.value());
     let object = match value {

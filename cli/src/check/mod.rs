@@ -147,7 +147,7 @@ fn check_document<'a>(
 ) {
     let top = At::top(&document.root);
     let all = top.all();
-    lints::duplicates(&all, report);
+    lints::duplicates("", &all, report);
     let named = options.filter.as_deref();
     if let (None, Some(objects)) = (named, kubernetes::objects(&top)) {
         for object in objects {

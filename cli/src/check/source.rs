@@ -44,7 +44,7 @@ impl Source {
     /// Whether no member comes twice; says which do.
     fn says_all_once(&self) -> bool {
         let mut report = Report::default();
-        lints::duplicates(&At::top(&self.root).all(), &mut report);
+        lints::duplicates("", &At::top(&self.root).all(), &mut report);
         let errors = report.located();
         errors.iter().for_each(|(line, error)| self.complain_on(*line, error));
         errors.is_empty()

@@ -205,3 +205,26 @@ fn a_header_that_is_taken_whole_is_not_left_for_those_behind() {
         lacks(&text, &["--allow-unset"], "config");
     }
 }
+
+#[test]
+fn what_comes_twice_in_a_text_of_json_is_found() {
+    let chain = with(CHAIN, "root_id: chain", "root_id: gate");
+    let head = chain.split_once("        \"@type\": type.googleapis.com/google").unwrap().0;
+    let text = |json: &str| {
+        format!(
+            "{head}        \"@type\": type.googleapis.com/google.protobuf.StringValue\n        value: |\n          {json}\n"
+        )
+    };
+    let probe = r#"{"path": "/livez", "report": "liveness"}"#;
+    let twice = with(probe, "\"path\"", "\"path\": \"/x\",\n             \"path\"");
+    for json in [
+        "{\"chain\": [{\"health-shortcut\": {\"endpoints\": [PROBE]}}]}",
+        "{\"filter\": \"health-shortcut\", \"endpoints\": [PROBE]}",
+    ] {
+        let of = |probe: &str| text(&with(json, "PROBE", probe));
+        lacks(&of(probe), ALLOW_UNSET, "duplicate-field");
+        triggers(&of(&twice), ALLOW_UNSET, "error[duplicate-field]", "             \"path\"");
+        let found = findings(&of(&twice), ALLOW_UNSET);
+        assert!(found[0].path.ends_with("endpoints[0].path"), "{found:?}");
+    }
+}

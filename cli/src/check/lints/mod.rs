@@ -151,12 +151,13 @@ impl Code {
     }
 }
 
-/// Members that come twice: parsers disagree on which of them counts.
-pub(super) fn duplicates(all: &[At<'_>], report: &mut Report) {
+/// Members that come twice: parsers disagree on which of them counts. Of a document within the document the
+/// paths are read behind `prefix`.
+pub(super) fn duplicates(prefix: &str, all: &[At<'_>], report: &mut Report) {
     for at in all {
         let mut names = HashSet::new();
         for member in at.members().iter().filter(|member| !names.insert(member.name)) {
-            Code::DuplicateField.report(member, "comes twice", report);
+            Code::DuplicateField.report_in(prefix, member, "comes twice", report);
         }
     }
 }
