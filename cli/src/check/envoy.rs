@@ -19,7 +19,13 @@ pub(super) struct Manager<'a> {
 /// Whether the members at the top of a document are those of a bootstrap, a discovery response or a
 /// resource.
 pub(super) fn is_envoy(top: &At<'_>) -> bool {
-    const OF_BOOTSTRAP: [&str; 14] = [
+    const OF_RESOURCE: [&str; 4] = ["filter_chains", "http_filters", "typed_config", "@type"];
+    is_file(top) || OF_RESOURCE.iter().any(|name| top.field(name).is_some())
+}
+
+/// Whether they are those of a file that Envoy reads: a bootstrap or a discovery response.
+pub(super) fn is_file(top: &At<'_>) -> bool {
+    const OF_FILE: [&str; 10] = [
         "static_resources",
         "dynamic_resources",
         "admin",
@@ -30,12 +36,8 @@ pub(super) fn is_envoy(top: &At<'_>) -> bool {
         "cluster_manager",
         "bootstrap_extensions",
         "resources",
-        "filter_chains",
-        "http_filters",
-        "typed_config",
-        "@type",
     ];
-    OF_BOOTSTRAP.iter().any(|name| top.field(name).is_some())
+    OF_FILE.iter().any(|name| top.field(name).is_some())
 }
 
 /// Fields that stand there in both spellings: which of them counts is for the reader to decide.

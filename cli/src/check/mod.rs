@@ -125,12 +125,27 @@ fn check_file(mut documents: Vec<Document>, options: &Options, report: &mut Repo
         kubernetes::repeated(&documents, report);
         let of_envoy = documents.iter_mut().filter(|document| is_of_envoy(document));
         of_envoy.for_each(|document| document.root.read_as_envoy());
+        unread(&documents, report);
     }
     let mut placed = Vec::new();
     for document in &documents {
         check_document(document, options, &mut placed, report);
     }
     check_placed(placed, options, report);
+}
+
+/// Documents behind the first of a file for Envoy, which looks no further.
+fn unread(documents: &[Document], report: &mut Report) {
+    let tops: Vec<_> = documents.iter().map(|document| At::top(&document.root)).collect();
+    let is_envoys = |top: &At<'_>| kubernetes::objects(top).is_none() && envoy::is_file(top);
+    if !tops.iter().any(is_envoys) {
+        return;
+    }
+    let says = |top: &&At<'_>| !matches!(top.node.kind, document::Kind::Null);
+    for top in tops.iter().skip(1).filter(says) {
+        let message = "is not the first document of the file: Envoy does not read it";
+        Code::UnreadDocument.report(top, message, report);
+    }
 }
 
 /// Whether Envoy itself reads it.

@@ -58,3 +58,17 @@ fn in_yaml_envoy_hands_on_texts_for_numbers_that_are_not_small_and_whole() {
     triggers(manifest, &[], "error[config]", "realm:");
     triggers("# basic-auth\nrealm: 1.5\n", &[], "error[config]", "realm");
 }
+
+#[test]
+fn of_a_bootstrap_envoy_reads_the_first_document_alone() {
+    let two = format!("admin: {{}}\n---{GOOD}");
+    triggers(&two, ALLOW_UNSET, "error[unread-document]", "static_resources:");
+    let two = format!("{GOOD}---\n# basic-auth\nrealm: x\nusers: []\n");
+    triggers(&two, ALLOW_UNSET, "error[unread-document]", "realm: x");
+    lacks(&format!("---{GOOD}---\n"), ALLOW_UNSET, "unread-document");
+    let other = "apiVersion: v1\nkind: Service\nmetadata: { name: x }\n";
+    lacks(&format!("{other}---\n{other}"), &[], "unread-document");
+    // Resources are looked at, whichever file they are meant for.
+    let resource = "\"@type\": x.filters.http.wasm.v3.Wasm\nconfig: { name: x }\n";
+    lacks(&format!("{resource}---\n{resource}"), &[], "unread-document");
+}
