@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::bundle;
-use super::document::{At, Document};
+use super::document::{At, Document, Kind, Member};
 use super::known;
 use super::lints::Code;
 use super::report::Report;
@@ -24,6 +24,19 @@ pub(super) fn objects<'a>(top: &At<'a>) -> Option<Vec<At<'a>>> {
     match top.get("items") {
         Some(items) if kind.ends_with("List") => Some(items.items()),
         _ => Some(vec![top.clone()]),
+    }
+}
+
+/// Names that are none in Kubernetes, which takes the words for what they stand for elsewhere.
+pub(super) fn names(all: &[At<'_>], report: &mut Report) {
+    for at in all {
+        let Kind::Object(members) = &at.node.kind else { continue };
+        let names = members.iter().zip(at.members()).filter(|(member, _)| member.is_word);
+        for (Member { name, .. }, at) in names {
+            let message =
+                format!("quote it: without quotes Kubernetes does not read `{name}` as a text");
+            Code::UnquotedName.report(&at, message, report);
+        }
     }
 }
 

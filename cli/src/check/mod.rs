@@ -165,6 +165,7 @@ fn check_document<'a>(
     lints::duplicates("", &all, report);
     let named = options.filter.as_deref();
     if let (None, Some(objects)) = (named, kubernetes::objects(&top)) {
+        kubernetes::names(&all, report);
         for object in objects {
             if kubernetes::is_patch(&object) {
                 check_envoy(&object, &object.all(), options, report);

@@ -72,3 +72,40 @@ fn of_a_bootstrap_envoy_reads_the_first_document_alone() {
     let resource = "\"@type\": x.filters.http.wasm.v3.Wasm\nconfig: { name: x }\n";
     lacks(&format!("{resource}---\n{resource}"), &[], "unread-document");
 }
+
+#[test]
+fn in_manifests_a_name_that_is_a_word_is_quoted() {
+    let limit = |on: &str| {
+        format!(
+            "apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: {{ name: x }}
+spec:
+  url: oci://x/gatehouse/rate-limit:1
+  failStrategy: FAIL_RELOAD
+  pluginConfig:
+    limits:
+    - name: failures
+      {on}: unauthenticated
+      quota: {{ requests: 1, per: 1s }}
+"
+        )
+    };
+    for word in ["on", "y", "No", "OFF", "~", "true"] {
+        triggers(&limit(word), &[], "error[unquoted-name]", "unauthenticated");
+    }
+    assert_eq!(findings(&limit("\"on\""), &[]), []);
+    for name in ["'y'", "why", "5"] {
+        lacks(&limit(name), &[], "unquoted-name");
+    }
+    // Envoy has names as they are written.
+    lacks(
+        &with(GOOD, "audiences: [api]", "audiences: [api]\n                      y: 1"),
+        ALLOW_UNSET,
+        "unquoted-name",
+    );
+    lacks("# rate-limit\nlimits: [ { on: unauthenticated } ]\n", &[], "unquoted-name");
+    let json = limit("on").replace("unauthenticated", "1");
+    let json = serde_norway::from_str::<serde_json::Value>(&json).unwrap().to_string();
+    lacks(&json, &[], "unquoted-name");
+}

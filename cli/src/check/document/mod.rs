@@ -4,6 +4,7 @@
 //!    there may be several documents in a file.
 //! 2. Words are what Envoy and Kubernetes take them for: `off`, `yes` and the like are no texts unless
 //!    they are quoted (YAML 1.1).
+//!    The name of a member is the text that stands there; whether it should be quoted is remembered.
 //! 3. A member that comes twice is kept, for the check to complain of.
 //! 4. No text takes more than so much memory or stack, whatever it says: [`MOST_NODES`],
 //!    [`DEEPEST`].
@@ -64,6 +65,8 @@ pub(crate) struct Member {
     pub(crate) name: String,
     /// The line of the name.
     pub(crate) line: usize,
+    /// Whether it is a word that is no text elsewhere, and not in quotes: `on`, `y` of a key (RFC 7518).
+    pub(crate) is_word: bool,
     pub(crate) node: Node,
 }
 

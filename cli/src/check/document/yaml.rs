@@ -51,6 +51,14 @@ enum Inner {
 struct Name {
     name: String,
     line: usize,
+    marks: Marks,
+}
+
+/// What is known of a name beside its text.
+#[derive(Clone, Copy, Default)]
+struct Marks {
+    /// Whether it is a word without quotes that stands for something else.
+    is_word: bool,
     /// Envoy leaves out members that are tagged `!ignore`.
     is_ignored: bool,
 }
@@ -63,10 +71,15 @@ impl Builder {
                     return Err(NO_MERGE.to_owned());
                 }
                 let is_ignored = tag.as_ref().is_some_and(|tag| tag.suffix == "ignore");
-                // A name is a text, whatever its word stands for elsewhere: `y` of a key (RFC 7518).
-                let style = if self.awaits_name() { ScalarStyle::DoubleQuoted } else { style };
-                let kind = scalar(text.into_owned(), style, tag.as_deref());
-                self.put(Node { line, kind }, anchor, is_ignored)
+                let kind = scalar(text.as_ref(), style, tag.as_deref());
+                if self.awaits_name() {
+                    let is_word = matches!(kind, Kind::Bool(_) | Kind::Null);
+                    // To Envoy a name is a text, whatever its word stands for elsewhere.
+                    let text = Text { text: text.into_owned(), is_literal: false };
+                    let node = Node { line, kind: Kind::Text(text) };
+                    return self.put(node, anchor, Marks { is_word, is_ignored });
+                }
+                self.put(Node { line, kind }, anchor, Marks::default())
             }
             Event::SequenceStart(anchor, _) => self.open(line, anchor, Inner::List(Vec::new())),
             Event::MappingStart(anchor, _) => {
@@ -78,13 +91,13 @@ impl Builder {
                     Inner::List(items) => Kind::List(items),
                     Inner::Object(members, _) => Kind::Object(members),
                 };
-                self.put(Node { line, kind }, anchor, false)
+                self.put(Node { line, kind }, anchor, Marks::default())
             }
             Event::Alias(anchor) => {
                 let node = self.anchors.get(&anchor).ok_or("an alias to what is not complete")?;
                 let node = Rc::clone(node);
                 self.count(node.size())?;
-                self.put(Node { line, kind: node.kind.clone() }, 0, false)
+                self.put(Node { line, kind: node.kind.clone() }, 0, Marks::default())
             }
             Event::DocumentEnd => {
                 self.anchors.clear();
@@ -114,7 +127,7 @@ impl Builder {
         Ok(())
     }
 
-    fn put(&mut self, node: Node, anchor: usize, is_ignored: bool) -> Result<(), String> {
+    fn put(&mut self, node: Node, anchor: usize, marks: Marks) -> Result<(), String> {
         self.count(1)?;
         if anchor > 0 {
             self.anchors.insert(anchor, Rc::new(node.clone()));
@@ -123,21 +136,23 @@ impl Builder {
             None => self.documents.push(node),
             Some(Inner::List(items)) => items.push(node),
             Some(Inner::Object(members, name)) => match name.take() {
-                Some(Name { is_ignored: true, .. }) => {}
-                Some(Name { name, line, .. }) => members.push(Member { name, line, node }),
-                None => *name = Some(Name { line: node.line, name: name_of(node)?, is_ignored }),
+                Some(Name { marks: Marks { is_ignored: true, .. }, .. }) => {}
+                Some(Name { name, line, marks: Marks { is_word, .. } }) => {
+                    members.push(Member { name, line, is_word, node });
+                }
+                None => *name = Some(Name { line: node.line, name: name_of(node)?, marks }),
             },
         }
         Ok(())
     }
 }
 
-fn scalar(text: String, style: ScalarStyle, tag: Option<&Tag>) -> Kind {
+fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Kind {
     let is_text = tag.is_some_and(|tag| !tag.is_yaml_core_schema() || tag.suffix == "str");
     if style == ScalarStyle::Plain && !is_text {
-        return words::read(&text);
+        return words::read(text);
     }
-    Kind::Text(Text { text, is_literal: style == ScalarStyle::Literal })
+    Kind::Text(Text { text: text.to_owned(), is_literal: style == ScalarStyle::Literal })
 }
 
 fn name_of(node: Node) -> Result<String, String> {
