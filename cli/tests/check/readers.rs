@@ -109,3 +109,18 @@ spec:
     let json = serde_norway::from_str::<serde_json::Value>(&json).unwrap().to_string();
     lacks(&json, &[], "unquoted-name");
 }
+
+#[test]
+fn what_envoy_leaves_out_has_the_tag_that_envoy_knows() {
+    let health = "failure_policy: FAIL_OPEN\n";
+    let text = with(GOOD, health, "failure_policy: FAIL_CLOSED\n");
+    let tagged = |tag: &str| {
+        with(&text, "failure_policy: FAIL_RELOAD", &format!("{tag} failure_policy: FAIL_OPEN"))
+    };
+    lacks(&tagged("!ignore"), ALLOW_UNSET, "fails-open");
+    for tag in ["!!ignore", "!<tag:x.example,2000:ignore>"] {
+        triggers(&tagged(tag), ALLOW_UNSET, "error[fails-open]", " failure_policy: FAIL_OPEN");
+    }
+    let manifest = "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: { name: x }\nspec:\n  url: oci://x/gatehouse/basic-auth:1\n  !ignore failStrategy: FAIL_OPEN\n";
+    triggers(manifest, &[], "error[fails-open]", "FAIL_OPEN");
+}

@@ -73,7 +73,8 @@ impl Lines {
 
     fn member(&self, member: ObjectProp<'_>, depth: usize) -> Result<Member, Syntax> {
         let (name, line) = (member.name.as_str().to_owned(), self.at(member.range.start));
-        Ok(Member { name, line, is_word: false, node: self.node(member.value, depth)? })
+        let node = self.node(member.value, depth)?;
+        Ok(Member { name, line, is_word: false, is_ignored: false, node })
     }
 
     fn number(&self, text: &str, line: usize) -> Result<Number, Syntax> {

@@ -67,6 +67,8 @@ pub(crate) struct Member {
     pub(crate) line: usize,
     /// Whether it is a word that is no text elsewhere, and not in quotes: `on`, `y` of a key (RFC 7518).
     pub(crate) is_word: bool,
+    /// Whether it is tagged `!ignore`: Envoy leaves it out.
+    pub(crate) is_ignored: bool,
     pub(crate) node: Node,
 }
 
@@ -159,6 +161,7 @@ impl Node {
             }
             Kind::List(items) => items.iter_mut().for_each(Self::read_as_envoy),
             Kind::Object(members) => {
+                members.retain(|member| !member.is_ignored);
                 members.iter_mut().for_each(|member| member.node.read_as_envoy());
             }
             _ => {}

@@ -59,7 +59,7 @@ struct Name {
 struct Marks {
     /// Whether it is a word without quotes that stands for something else.
     is_word: bool,
-    /// Envoy leaves out members that are tagged `!ignore`.
+    /// Whether it is tagged `!ignore`.
     is_ignored: bool,
 }
 
@@ -70,7 +70,8 @@ impl Builder {
                 if self.awaits_name() && style == ScalarStyle::Plain && text == MERGE {
                     return Err(NO_MERGE.to_owned());
                 }
-                let is_ignored = tag.as_ref().is_some_and(|tag| tag.suffix == "ignore");
+                let is_ignored =
+                    tag.as_ref().is_some_and(|tag| tag.handle == "!" && tag.suffix == "ignore");
                 let kind = scalar(text.as_ref(), style, tag.as_deref());
                 if self.awaits_name() {
                     let is_word = matches!(kind, Kind::Bool(_) | Kind::Null);
@@ -136,9 +137,8 @@ impl Builder {
             None => self.documents.push(node),
             Some(Inner::List(items)) => items.push(node),
             Some(Inner::Object(members, name)) => match name.take() {
-                Some(Name { marks: Marks { is_ignored: true, .. }, .. }) => {}
-                Some(Name { name, line, marks: Marks { is_word, .. } }) => {
-                    members.push(Member { name, line, is_word, node });
+                Some(Name { name, line, marks: Marks { is_word, is_ignored } }) => {
+                    members.push(Member { name, line, is_word, is_ignored, node });
                 }
                 None => *name = Some(Name { line: node.line, name: name_of(node)?, marks }),
             },
