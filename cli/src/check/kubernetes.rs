@@ -1,6 +1,8 @@
 //! Filters in what Kubernetes reads: Istio's `WasmPlugin`, Envoy Gateway's `EnvoyExtensionPolicy`.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+
+use serde_json::Value;
 
 use super::bundle;
 use super::document::{At, Document, Kind, Member};
@@ -171,6 +173,23 @@ fn known_of(
 fn chain(object: &At<'_>, spec: &At<'_>) -> String {
     let namespace = object.fields(&["metadata", "namespace"]).and_then(|at| at.text());
     let targets = ["selector", "targetRef", "targetRefs", "targetSelectors"];
-    let targets = targets.map(|name| spec.get(name).map(|at| at.node.value().to_string()));
+    let targets = targets.map(|name| spec.get(name).map(|at| sorted(at.node.value()).to_string()));
     format!("{namespace:?} {targets:?}")
+}
+
+/// The same, in an order that nobody chose.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(object) => {
+            let members = object.into_iter().map(|(name, value)| (name, sorted(value)));
+            let members: BTreeMap<_, _> = members.collect();
+            members.into_iter().collect()
+        }
+        Value::Array(list) => {
+            let mut list: Vec<_> = list.into_iter().map(sorted).collect();
+            list.sort_by_cached_key(Value::to_string);
+            Value::Array(list)
+        }
+        other => other,
+    }
 }

@@ -158,3 +158,21 @@ fn one_of_two_objects_of_one_name_is_lost() {
     lacks(&format!("{ISTIO}---{elsewhere}"), ALLOW_UNSET, code);
     lacks(&format!("{ISTIO}---{}", with(GATEWAY, "auth,", "basic-auth,")), ALLOW_UNSET, code);
 }
+
+#[test]
+fn the_same_workloads_are_the_same_however_they_are_written() {
+    let deferred = with(GATEWAY, "users:", "verdict: defer\n      users:");
+    let policy = with(&deferred, "name: auth,", "name: policy,");
+    let (head, rest) = policy.split_once("  - name: basic\n").unwrap();
+    assert!(rest.contains("rootID: basic-auth"));
+    let policy = format!(
+        "{head}  - name: policy\n    code: {{ type: Image, image: {{ url: \"registry.example/gatehouse/access-policy:1\" }} }}\n    config: {{ services: [] }}\n"
+    );
+    let both = |policy: &str| format!("{deferred}---{policy}");
+    lacks(&both(&policy), ALLOW_UNSET, "defer-without-policy");
+    let sorted = "{ group: gateway.networking.k8s.io, kind: HTTPRoute, name: backend }";
+    let turned = "{ name: backend, kind: HTTPRoute, group: gateway.networking.k8s.io }";
+    lacks(&both(&with(&policy, sorted, turned)), ALLOW_UNSET, "defer-without-policy");
+    let other = with(&policy, "name: backend", "name: other");
+    triggers(&both(&other), ALLOW_UNSET, "warning[defer-without-policy]", "verdict: defer");
+}
