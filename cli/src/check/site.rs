@@ -58,9 +58,14 @@ pub(super) struct Variables<'a> {
     pub(super) from_host: Option<Vec<String>>,
 }
 
-/// Which of our filters a plugin is: by its module, or by its name where the module says nothing. Not
-/// for the module that has them all.
+/// Which of our filters a plugin is: by its module, or by its name where there is none or it is one of ours
+/// that does not say. Not for the module that has them all.
 pub(super) fn identify(module: Option<&str>, names: &[Option<&str>]) -> Option<&'static Known> {
     let by_name = || names.iter().flatten().find_map(|name| known::find(name));
-    module.and_then(known::of_module).or_else(by_name)
+    match module {
+        None => by_name(),
+        Some(module) => {
+            known::of_module(module).or_else(|| by_name().filter(|_| known::is_ours(module)))
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Manifests of Istio and of Envoy Gateway.
 
+use crate::envoy::GOOD;
 use crate::{findings, lacks, triggers, with};
 
 const ISTIO: &str = r#"
@@ -175,4 +176,32 @@ fn the_same_workloads_are_the_same_however_they_are_written() {
     lacks(&both(&with(&policy, sorted, turned)), ALLOW_UNSET, "defer-without-policy");
     let other = with(&policy, "name: backend", "name: other");
     triggers(&both(&other), ALLOW_UNSET, "warning[defer-without-policy]", "verdict: defer");
+}
+
+#[test]
+fn a_module_of_others_may_have_the_name_of_one_of_ours() {
+    let named =
+        |text: &str| with(text, "  phase: AUTHN", "  phase: AUTHN\n  pluginName: basic-auth");
+    let wrong = with(&named(ISTIO), "realm:", "relm:");
+    let others = with(&wrong, "gatehouse/basic-auth", "others/limiter");
+    lacks(&others, ALLOW_UNSET, "config");
+    lacks(&with(&others, "FAIL_RELOAD", "FAIL_OPEN"), ALLOW_UNSET, "fails-open");
+    for ours in ["gatehouse/limiter", "others/basic-auth"] {
+        let text = with(&wrong, "gatehouse/basic-auth", ours);
+        triggers(&text, ALLOW_UNSET, "error[config]", "relm:");
+    }
+    let none = with(&wrong, "  url: oci://registry.example:5000/gatehouse/basic-auth:0.1.0\n", "");
+    triggers(&none, ALLOW_UNSET, "error[config]", "relm:");
+    let envoys =
+        with(GOOD, "filename: /etc/envoy/basic-auth.wasm", "filename: /opt/others/limiter.wasm");
+    let envoys = with(
+        &with(
+            &envoys,
+            "name: basic\n                failure",
+            "name: basic-auth\n                failure",
+        ),
+        "\"realm\"",
+        "\"relm\"",
+    );
+    lacks(&envoys, ALLOW_UNSET, "config");
 }
