@@ -115,6 +115,8 @@ fn report_of(text: &str, filter: Option<&str>) -> Report {
     report
 }
 
+const NO_FILTER: &str = "holds no filter of Gatehouse";
+
 fn check_file(mut documents: Vec<Document>, options: &Options, report: &mut Report) {
     if documents.iter().all(|document| matches!(document.root.kind, document::Kind::Null))
         && options.filter.is_none()
@@ -215,10 +217,15 @@ fn check_document<'a>(
 /// A bootstrap, a resource or a patch.
 fn check_envoy<'a>(top: &At<'a>, all: &[At<'a>], options: &Options, report: &mut Report) {
     envoy::spellings(top, report);
+    let before = report.len();
     let sites = envoy::sites(all, report);
+    let is_silent = report.len() == before;
     settings::overrides(all, report);
+    if sites.is_empty() && is_silent {
+        Code::NoFilter.report(top, NO_FILTER, report);
+    }
     if sites.is_empty() {
-        return Code::NoFilter.report(top, "holds no filter of Gatehouse", report);
+        return;
     }
     sign_in::overrides(&sites, all, report);
     listener::versions(all, report);

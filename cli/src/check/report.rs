@@ -73,6 +73,11 @@ impl Report {
         self.findings.push(Finding { file, line, path, level, code, message });
     }
 
+    /// How many findings there are so far.
+    pub(crate) fn len(&self) -> usize {
+        self.findings.len()
+    }
+
     /// The errors and warnings, each once, with their paths.
     pub(crate) fn problems(mut self) -> Vec<(Level, String)> {
         self.findings.sort();

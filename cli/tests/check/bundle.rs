@@ -44,9 +44,7 @@ spec:
 
 #[track_caller]
 fn only(text: &str, arguments: &[&str]) -> Finding {
-    let mut found = findings(text, arguments);
-    // A plugin that is no filter is none.
-    found.retain(|finding| finding.code != "no-filter");
+    let found = findings(text, arguments);
     let [one] = found.as_slice() else { panic!("{found:#?}") };
     one.clone()
 }
@@ -227,4 +225,13 @@ fn what_comes_twice_in_a_text_of_json_is_found() {
         let found = findings(&of(&twice), ALLOW_UNSET);
         assert!(found[0].path.ends_with("endpoints[0].path"), "{found:?}");
     }
+}
+
+#[test]
+fn a_bundle_that_cannot_be_read_is_no_bootstrap_without_a_filter() {
+    let unknown = with(CHAIN, "- health-shortcut:", "- health-shortcuts:");
+    triggers(&unknown, ALLOW_UNSET, "error[config]", "- health-shortcuts:");
+    lacks(&unknown, ALLOW_UNSET, "no-filter");
+    let other = with(CHAIN, "dist/gatehouse.wasm", "dist/other.wasm");
+    triggers(&other, ALLOW_UNSET, "info[no-filter]", "http_filters:");
 }
