@@ -73,6 +73,12 @@ pub(super) fn sites<'a>(object: &At<'a>, report: &mut Report) -> Vec<Placed<'a>>
     }
 }
 
+/// Whether an object is meant to hold a filter, by its kind or what is nearly that.
+pub(super) fn is_for_filters(object: &At<'_>) -> bool {
+    let kind = kind(object).unwrap_or_default().to_ascii_lowercase();
+    kind.starts_with("wasmplugin") || kind.starts_with("envoyextensionpolic")
+}
+
 fn kind<'a>(object: &At<'a>) -> Option<&'a str> {
     object.get("kind")?.text()
 }

@@ -129,11 +129,19 @@ fn check_file(mut documents: Vec<Document>, options: &Options, report: &mut Repo
         of_envoy.for_each(|document| document.root.read_as_envoy());
         unread(&documents, report);
     }
+    let before = (report.len(), report.filters);
     let mut placed = Vec::new();
     for document in &documents {
         check_document(document, options, &mut placed, report);
     }
     check_placed(placed, options, report);
+    let first = documents.first().map(|document| At::top(&document.root));
+    if let Some(top) = first.filter(|top| kubernetes::objects(top).is_some())
+        && (report.len(), report.filters) == before
+        && options.filter.is_none()
+    {
+        Code::NoFilter.report(&top, NO_FILTER, report);
+    }
 }
 
 /// Documents behind the first of a file for Envoy, which looks no further.
@@ -171,9 +179,14 @@ fn check_document<'a>(
         for object in objects {
             if kubernetes::is_patch(&object) {
                 check_envoy(&object, &object.all(), options, report);
-            } else {
-                placed.extend(kubernetes::sites(&object, report));
+                continue;
             }
+            let before = report.len();
+            let sites = kubernetes::sites(&object, report);
+            if sites.is_empty() && report.len() == before && kubernetes::is_for_filters(&object) {
+                Code::NoFilter.report(&object, NO_FILTER, report);
+            }
+            placed.extend(sites);
         }
         return;
     }

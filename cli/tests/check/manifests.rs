@@ -101,15 +101,14 @@ fn phase_and_priority_are_the_order() {
 #[test]
 fn those_of_others_are_left_alone() {
     let other = with(ISTIO, "gatehouse/basic-auth", "other/waf");
-    assert_eq!(findings(&other, &[]), []);
+    lacks(&other, &[], "config");
+    lacks(&other, &[], "unset-variable");
     triggers(
         &with(ISTIO, "gatehouse/basic-auth", "gatehouse/waf"),
         &[],
         "warning[unknown-filter]",
         "url:",
     );
-    let service = "apiVersion: v1\nkind: Service\nmetadata: { name: x }\n";
-    assert_eq!(findings(service, &[]), []);
 }
 
 #[test]
@@ -204,4 +203,23 @@ fn a_module_of_others_may_have_the_name_of_one_of_ours() {
         "\"relm\"",
     );
     lacks(&envoys, ALLOW_UNSET, "config");
+}
+
+#[test]
+fn manifests_without_a_filter_of_ours_are_told_of() {
+    let told = "info[no-filter]";
+    triggers(&with(ISTIO, "kind: WasmPlugin", "kind: WasmPlugins"), &[], told, "apiVersion");
+    let (without, _) = ISTIO.split_once("spec:").unwrap();
+    triggers(without, &[], told, "apiVersion");
+    triggers(&with(ISTIO, "gatehouse/basic-auth", "other/waf"), &[], told, "apiVersion");
+    let service = "apiVersion: v1\nkind: Service\nmetadata: { name: x }\n";
+    triggers(&format!("{service}---\n{service}"), &[], told, "apiVersion");
+    lacks(&format!("{service}---{ISTIO}"), &[], "no-filter");
+    // Beside one of ours, what looks like another.
+    let other =
+        format!("{ISTIO}--- # other{}", with(ISTIO, "kind: WasmPlugin", "kind: Wasmplugin"));
+    assert_eq!(
+        findings(&other, ALLOW_UNSET).iter().filter(|one| one.code == "no-filter").count(),
+        1
+    );
 }
