@@ -7,6 +7,7 @@
 
 mod envoy;
 mod manifests;
+mod rules;
 #[cfg(test)]
 mod tests;
 mod yaml;
@@ -237,41 +238,7 @@ pub(crate) struct Filter {
 impl File {
     /// The filters by name; what is wrong with the file.
     pub(crate) fn filters(&self) -> Result<Vec<Filter>, Invalid> {
-        let label = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if self.name.is_empty() || !self.name.bytes().all(label) {
-            return Err(Invalid::at("name", "is lower-case letters, digits and `-`"));
-        }
-        if self.listeners.is_empty() || self.upstreams.is_empty() {
-            return Err(Invalid::at("", "`listeners` and `upstreams` are not empty"));
-        }
-        self.check_times()?;
-        let known = |name: &str| self.upstreams.iter().any(|upstream| upstream.name == name);
-        for (index, route) in self.routes.iter().enumerate() {
-            if !known(&route.upstream) {
-                return Err(Invalid::at(
-                    format!("routes[{index}].upstream"),
-                    format!("there is no upstream `{}`", route.upstream),
-                ));
-            }
-            if !route.prefix.starts_with('/') {
-                return Err(Invalid::at(format!("routes[{index}].prefix"), "begins with `/`"));
-            }
-        }
-        for (index, upstream) in self.upstreams.iter().enumerate() {
-            address(&upstream.address)
-                .map_err(|why| why.within(&format!("upstreams[{index}].address")))?;
-        }
-        for (index, listener) in self.listeners.iter().enumerate() {
-            address(&listener.address)
-                .map_err(|why| why.within(&format!("listeners[{index}].address")))?;
-            let wrong = |why| Err(Invalid::at(format!("listeners[{index}].redirect"), why));
-            match (listener.redirect, &listener.tls) {
-                (Some(_), Some(_)) => return wrong("is for a listener without `tls`"),
-                (Some(0), None) => return wrong("is a port, such as 443"),
-                _ => {}
-            }
-        }
-        address(&self.admin).map_err(|why| why.within("admin"))?;
+        self.check()?;
         if self.filters.is_empty() {
             return Err(Invalid::at(
                 "filters",
@@ -283,32 +250,6 @@ impl File {
         };
         let filters = self.filters.iter().enumerate().map(filter).collect::<Result<Vec<_>, _>>()?;
         Ok(self.form.plugins(filters))
-    }
-
-    /// Envoy takes seconds alone.
-    fn check_times(&self) -> Result<(), Invalid> {
-        let Timeouts { request_headers, request, response, idle, drain } = &self.timeouts;
-        let named = [
-            ("request_headers", request_headers),
-            ("request", request),
-            ("response", response),
-            ("idle", idle),
-            ("drain", drain),
-        ];
-        let named = named.map(|(name, time)| (format!("timeouts.{name}"), time));
-        let routes = self.routes.iter().enumerate();
-        let of_routes = routes.filter_map(|(index, route)| {
-            Some((format!("routes[{index}].timeout"), route.timeout.as_ref()?))
-        });
-        for (place, time) in named.into_iter().chain(of_routes) {
-            let number = time.strip_suffix('s').unwrap_or_default();
-            let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
-            if !is_number || number.parse::<u32>().is_err() {
-                let why = format!("`{time}` is not a number of seconds such as `30s`");
-                return Err(Invalid::at(place, why));
-            }
-        }
-        Ok(())
     }
 
     /// The configurations of the filters of this name.
@@ -401,15 +342,6 @@ fn variables(config: &Value) -> BTreeSet<String> {
 /// The seconds of a time that has been checked.
 fn seconds(time: &str) -> u32 {
     time.trim_end_matches('s').parse().unwrap_or_default()
-}
-
-/// Host and port.
-fn address(text: &str) -> Result<(&str, u16), Invalid> {
-    let wrong = || Invalid::at("", format!("`{text}` is not `host:port`"));
-    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let port = port.parse().map_err(|_| wrong())?;
-    if host.is_empty() { Err(wrong()) } else { Ok((host, port)) }
 }
 
 /// Renders a file.

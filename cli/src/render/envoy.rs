@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use shared::config::Invalid;
 
+use super::rules::address;
 use super::yaml::{Lines, text};
-use super::{File, Filter, Listener, Upstream, address, variables};
+use super::{File, Filter, Listener, Upstream, variables};
 use crate::capabilities;
 
 /// What modules may do, by their names.

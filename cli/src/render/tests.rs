@@ -401,3 +401,61 @@ fn hostile_texts_stay_texts() {
     let value = &manager["http_filters"][1]["typed_config"]["config"]["configuration"]["value"];
     assert_eq!(*value, hostile["filters"][1]["basic-auth"]);
 }
+
+#[test]
+fn what_envoy_would_refuse_or_nobody_can_mean_is_refused_here() {
+    let refused = |path: &str, value: Value, said: &str| {
+        let edited = with(|file| *file.pointer_mut(path).unwrap() = value);
+        let error = bootstrap(edited).unwrap_err().to_string();
+        assert!(error.starts_with(said), "{path}: {error}");
+    };
+    refused("/listeners/1/name", json!(""), "listeners[1].name: is empty");
+    refused("/listeners/1/name", json!("public"), "listeners[1].name: is that of listeners[0]");
+    refused("/upstreams/1/name", json!(""), "upstreams[1].name: is empty");
+    refused("/upstreams/1/name", json!("users"), "upstreams[1].name: is that of upstreams[0]");
+    for host in ["localhost", "*", "::", "127.0.0.1\nx: y"] {
+        let said = "listeners[0].address: ";
+        refused("/listeners/0/address", json!(format!("{host}:80")), said);
+        let admin = with(|file| file["admin"] = json!(format!("{host}:9901")));
+        assert!(bootstrap(admin).unwrap_err().to_string().starts_with("admin: "), "{host}");
+    }
+    for address in ["http://u:pw@users:80", "u@users:80", "a b:80", "users:0", "users.:x", "::1:80"]
+    {
+        refused("/upstreams/0/address", json!(address), "upstreams[0].address: ");
+    }
+    for (one, other, is_taken) in [
+        ("0.0.0.0:80", "0.0.0.0:80", true),
+        ("0.0.0.0:80", "127.0.0.1:80", true),
+        ("[::1]:80", "[::]:80", true),
+        ("[::]:80", "0.0.0.0:80", false),
+        ("127.0.0.1:80", "127.0.0.2:80", false),
+        ("127.0.0.1:80", "127.0.0.1:81", false),
+    ] {
+        let listeners = with(|file| {
+            file["listeners"][0]["address"] = json!(one);
+            file["listeners"][1]["address"] = json!(other);
+        });
+        let said = bootstrap(listeners).map_err(|error| error.to_string()).err();
+        let expected = "listeners[1].address: is taken by listeners[0]";
+        assert_eq!(said.as_deref(), is_taken.then_some(expected), "{one} {other}");
+        let admin = with(|file| {
+            file["listeners"][0]["address"] = json!(one);
+            file["admin"] = json!(other);
+        });
+        let said = bootstrap(admin).map_err(|error| error.to_string()).err();
+        assert_eq!(said.as_deref(), is_taken.then_some("admin: is taken by listeners[0]"));
+    }
+    for health in ["", "livez", "/a\nb", "/a b"] {
+        refused("/upstreams/0/health", json!(health), "upstreams[0].health: ");
+    }
+    for (name, value) in
+        [("connections", 0), ("headers", 0), ("headers_kb", 0), ("headers_kb", 8193)]
+    {
+        let limits = with(|file| file["limits"] = json!({name: value}));
+        let said = bootstrap(limits).unwrap_err().to_string();
+        assert!(said.starts_with(&format!("limits.{name}: is ")), "{said}");
+    }
+    for address in ["users_1.internal:80", "[::1]:80", "192.0.2.1:80", "users:80"] {
+        bootstrap(with(|file| file["upstreams"][0]["address"] = json!(address))).unwrap();
+    }
+}
