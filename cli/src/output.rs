@@ -80,6 +80,11 @@ pub(crate) fn note(line: &str) {
     remark(format_args!("{YELLOW}note{YELLOW:#}: {line}"));
 }
 
+/// The same of a file, its place first.
+pub(crate) fn note_at(place: &str, what: impl Display) {
+    remark(format_args!("{place}: {YELLOW}note{YELLOW:#}: {what}"));
+}
+
 /// An error in a file to standard error, its place first, as editors look for it.
 pub(crate) fn complain_at(place: &str, why: impl Display) {
     remark(format_args!("{place}: {RED}error{RED:#}: {why}"));

@@ -7,6 +7,7 @@
 
 mod envoy;
 mod manifests;
+mod places;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ use serde_json::{Map, Value};
 use shared::config::Invalid;
 
 use crate::arguments::{RenderArguments, Target};
-use crate::check::{Level, Source, filter_names, is_authenticator, is_filter, problems};
+use crate::check::{Source, filter_names, is_authenticator, is_filter};
 use crate::module::Module;
 use crate::output::{self, Failure, Outcome};
 use envoy::{Capabilities, envoy};
@@ -368,12 +369,11 @@ pub(crate) fn run(arguments: &RenderArguments) -> Result<Outcome, Failure> {
     if !errors.is_empty() {
         return Ok(refused(&source, &errors));
     }
-    let (errors, warnings): (Vec<_>, Vec<_>) =
-        problems(&text).into_iter().partition(|(level, _)| *level == Level::Error);
-    without.iter().chain(warnings.iter().map(|(_, why)| why)).for_each(|why| output::note(why));
+    without.iter().for_each(|why| output::note(why));
+    let (errors, warnings) = places::problems_of(&file, &text);
+    warnings.iter().for_each(|why| source.note(why));
     if !errors.is_empty() {
-        errors.iter().for_each(|(_, why)| output::complain(why));
-        return Ok(Outcome::Unwell);
+        return Ok(refused(&source, &errors));
     }
     output::print(text.as_bytes())?;
     Ok(Outcome::Well)

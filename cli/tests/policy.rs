@@ -250,3 +250,36 @@ fn a_secret_in_the_file_is_warned_of() {
     let output = check(&["render", "-", "--for", "envoy"], &plain, 0, "note");
     assert!(!String::from_utf8_lossy(&output.stderr).contains("hunter2"));
 }
+
+#[test]
+fn what_is_wrong_between_filters_has_its_place_in_the_file() {
+    let policy = "  - access-policy:\n      schemes: { key: { authenticator: api-key-auth } }\n      security: [ { key: [] } ]\n      services: []\n";
+    let text = format!("{FILE}{policy}");
+    for form in ["modules", "bundle", "chain"] {
+        let text = format!("{text}as: {form}\n");
+        let said = "stdin:12: error: filters[1].access-policy.schemes.key.authenticator: [missing-authenticator] ";
+        let output = check(&["render", "-", "--for", "envoy"], &text, 1, said);
+        assert!(output.stdout.is_empty());
+        let lines = String::from_utf8_lossy(&output.stderr)
+            .lines()
+            .filter(|line| line.contains(" error: "))
+            .count();
+        assert_eq!(lines, 1);
+    }
+    let twice =
+        "  - rate-limit: { limits: [ { name: a, quota: { requests: 1, per: 1s } } ] }\n".repeat(2);
+    let text = format!("{FILE}{twice}as: chain\n");
+    for target in ["envoy", "istio", "envoy-gateway"] {
+        let said = "stdin:12: error: filters[2].rate-limit: [config] is in the chain already";
+        check(&["render", "-", "--for", target], &text, 1, said);
+    }
+    let second = FILE.replace(
+        "filters:\n",
+        "filters:\n  - health-shortcut: { endpoints: [ { path: /livez, report: liveness } ] }\n",
+    );
+    let plain = second.replace("${DAVE_PASSWORD}", "hunter2");
+    for target in ["envoy", "istio", "envoy-gateway"] {
+        let said = "stdin:11: note: filters[1].basic-auth.users[0].password: [plain-secret] ";
+        check(&["render", "-", "--for", target], &plain, 0, said);
+    }
+}

@@ -95,8 +95,8 @@ pub(crate) fn run(arguments: &CheckArguments) -> Result<Outcome, Failure> {
     if is_whole { Ok(told) } else { Err(Failure::Said) }
 }
 
-/// What is wrong with a text that this program has made: of errors and of warnings, by level.
-pub(crate) fn problems(text: &str) -> Vec<(Level, String)> {
+/// What is wrong with a text that this program has made: errors and warnings, with their lines.
+pub(crate) fn problems(text: &str) -> Vec<(Level, usize, Invalid)> {
     report_of(text, None).problems()
 }
 

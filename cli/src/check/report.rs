@@ -78,16 +78,16 @@ impl Report {
         self.findings.len()
     }
 
-    /// The errors and warnings, each once, with their paths.
-    pub(crate) fn problems(mut self) -> Vec<(Level, String)> {
+    /// The errors and warnings, each once, with their lines.
+    pub(crate) fn problems(mut self) -> Vec<(Level, usize, Invalid)> {
         self.findings.sort();
         self.findings.dedup();
         let worse = self.findings.into_iter().filter(|finding| finding.level > Level::Info);
-        let line = |finding: Finding| {
-            let Finding { path, level, code, message, .. } = finding;
-            (level, format!("{path}: [{code}] {message}"))
+        let problem = |finding: Finding| {
+            let Finding { line, path, level, code, message, .. } = finding;
+            (level, line, Invalid::at(path, format!("[{code}] {message}")))
         };
-        worse.map(line).collect()
+        worse.map(problem).collect()
     }
 
     /// The errors, each once.

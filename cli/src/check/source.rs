@@ -65,6 +65,11 @@ impl Source {
         self.complain_on(self.root.locate(path), why);
     }
 
+    /// Says what may surprise in it, and where.
+    pub(crate) fn note(&self, about: &Invalid) {
+        output::note_at(&format!("{}:{}", self.name, self.root.locate(&about.path)), about);
+    }
+
     fn complain_on(&self, line: usize, why: impl Display) {
         output::complain_at(&format!("{}:{line}", self.name), why);
     }

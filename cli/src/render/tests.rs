@@ -97,7 +97,7 @@ fn the_bootstrap_is_yaml_and_has_what_the_file_says() {
 fn what_is_rendered_passes_strictly() {
     for form in ["modules", "bundle", "chain"] {
         let text = bootstrap(with(|file| file["as"] = json!(form))).unwrap();
-        assert_eq!(problems(&text), [], "{text}");
+        assert_eq!(crate::check::problems(&text), [], "{text}");
     }
 }
 
