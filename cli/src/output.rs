@@ -77,20 +77,36 @@ pub(crate) fn remark(line: impl Display) {
 
 /// What may surprise, to standard error.
 pub(crate) fn note(line: &str) {
-    remark(format_args!("{YELLOW}note{YELLOW:#}: {line}"));
+    remark(format_args!("{YELLOW}note{YELLOW:#}: {}", plain(line)));
 }
 
 /// The same of a file, its place first.
 pub(crate) fn note_at(place: &str, what: impl Display) {
-    remark(format_args!("{place}: {YELLOW}note{YELLOW:#}: {what}"));
+    remark(format_args!("{}: {YELLOW}note{YELLOW:#}: {}", plain(place), plain(what)));
 }
 
 /// An error in a file to standard error, its place first, as editors look for it.
 pub(crate) fn complain_at(place: &str, why: impl Display) {
-    remark(format_args!("{place}: {RED}error{RED:#}: {why}"));
+    remark(format_args!("{}: {RED}error{RED:#}: {}", plain(place), plain(why)));
 }
 
 /// An error to standard error.
 pub(crate) fn complain(why: &str) {
-    remark(format_args!("{RED}error{RED:#}: {why}"));
+    remark(format_args!("{RED}error{RED:#}: {}", plain(why)));
+}
+
+/// A text as part of a line: what is in a file moves no cursor, turns no text around and begins no line.
+pub(crate) fn plain(text: impl Display) -> String {
+    let is_plain = |letter: char| {
+        let turns = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        !letter.is_control() && !turns
+    };
+    let mut line = String::new();
+    for letter in text.to_string().chars() {
+        match is_plain(letter) {
+            true => line.push(letter),
+            false => line.extend(letter.escape_default()),
+        }
+    }
+    line
 }

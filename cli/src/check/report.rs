@@ -6,7 +6,7 @@ use anstyle::Style;
 use serde::Serialize;
 use shared::config::Invalid;
 
-use crate::output::{self, Failure, GREEN, Outcome, RED, YELLOW};
+use crate::output::{self, Failure, GREEN, Outcome, RED, YELLOW, plain};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -170,10 +170,10 @@ impl fmt::Display for Finding {
             Level::Warning => YELLOW,
             Level::Error => RED,
         };
-        write!(f, "{file}:{line}: ")?;
+        write!(f, "{}:{line}: ", plain(file))?;
         if !path.is_empty() {
-            write!(f, "{path}: ")?;
+            write!(f, "{}: ", plain(path))?;
         }
-        write!(f, "{style}{level}[{code}]{style:#}: {message}")
+        write!(f, "{style}{level}[{code}]{style:#}: {}", plain(message))
     }
 }

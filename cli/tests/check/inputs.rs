@@ -243,3 +243,19 @@ consumers:
     lacks(&allowed.replace("id: a", "id: \"\\n${ID}\""), &["--allow-unset"], "config");
     triggers(&allowed, &["--allow-unset"], "error[config]", "allow:");
 }
+
+#[test]
+fn what_is_in_a_file_moves_no_cursor_and_makes_no_line() {
+    let text = b"# basic-auth\n\"\\e[2Jx\\nstdin:1: error: y\\u202e\": 1\nusers: []\n";
+    let said = run(&["-"], text, &[]);
+    assert_eq!(said.out.lines().count(), 1, "{}", said.out);
+    let is_plain = |letter: char| letter == '\n' || !(letter.is_control() || letter == '\u{202e}');
+    assert!(said.out.chars().all(is_plain), "{:?}", said.out);
+    assert!(said.out.contains("\\u{1b}[2Jx\\nstdin:1: error: y\\u{202e}"), "{}", said.out);
+    let render = std::process::Command::new(env!("CARGO_BIN_EXE_gatehouse"))
+        .args(["render", "/nowhere\x1b[2J\n/x", "--for", "envoy"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(render.stderr).unwrap();
+    assert!(said.contains("/nowhere\\u{1b}[2J\\n/x: "), "{said:?}");
+}
