@@ -12,7 +12,7 @@ use super::known::Overrides;
 use super::lints::Code;
 use super::report::Report;
 use super::site::{Config, Site};
-use super::variables::{Missing, STAND_INS, missing, stand_in};
+use super::variables::{Held, Missing, STAND_INS, missing, stand_in};
 
 /// Reads the configuration as the module would, and reports what it says. What is in order reads
 /// the metadata that is laid over it.
@@ -26,6 +26,7 @@ pub(super) fn check(site: &Site<'_>, options: &Options, report: &mut Report) -> 
     let tree = site.config.tree();
     let missing = tree.as_ref().map(|(config, _)| missing(config, &set)).unwrap_or_default();
     unset(&missing, site, options, report);
+    let held = tree.as_ref().map(|(config, _)| Held::of(config, &set));
 
     let mut kinds = HashMap::new();
     let mut cut = Cut::default();
@@ -55,6 +56,10 @@ pub(super) fn check(site: &Site<'_>, options: &Options, report: &mut Report) -> 
             // Of what is left, something may refer to what is not.
             if cut.is_small(&missing) || is_of_any_value(&error) {
                 let message = message(&error, tree.as_ref().map(|(config, _)| config));
+                let message = match &held {
+                    Some(held) => held.conceal(message),
+                    None => message,
+                };
                 Code::Config.report_at((line, &path), message, report);
             }
             return None;

@@ -1,6 +1,6 @@
 //! References to the environment, before the filter resolves them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sha2::{Digest, Sha256};
 
@@ -52,6 +52,46 @@ pub(super) fn missing(config: &At<'_>, set: &HashMap<String, String>) -> Vec<Mis
         }
     }
     found
+}
+
+/// The variables of a configuration whose values are known, and these.
+pub(super) struct Held(Vec<(String, String)>);
+
+impl Held {
+    /// The least that may be a part of a secret which somebody can use, in bytes.
+    const PART: usize = 8;
+
+    pub(super) fn of(config: &At<'_>, set: &HashMap<String, String>) -> Self {
+        let mut held = BTreeMap::new();
+        for at in config.all() {
+            for Reference { name, .. } in references(at.text().unwrap_or_default()) {
+                held.extend(set.get(name).map(|value| (name.to_owned(), value.clone())));
+            }
+        }
+        Self(held.into_iter().filter(|(_, value)| !value.is_empty()).collect())
+    }
+
+    /// A message with the names of variables in the place of their values, which may be secrets.
+    pub(super) fn conceal(&self, message: String) -> String {
+        let mut message = message;
+        for (name, value) in &self.0 {
+            let quoted = format!("`{value}`");
+            message = message.replace(&quoted, &format!("`${{{name}}}`"));
+            if value.len() >= Self::PART {
+                message = message.replace(value, &format!("${{{name}}}"));
+            }
+        }
+        if self.0.iter().any(|(_, value)| Self::shows(&message, value)) {
+            return "the filter refuses it, with the values that variables have here".to_owned();
+        }
+        message
+    }
+
+    /// Whether a part of a value is in a message.
+    fn shows(message: &str, value: &str) -> bool {
+        let mut parts = value.as_bytes().windows(Self::PART);
+        parts.any(|part| message.as_bytes().windows(Self::PART).any(|there| there == part))
+    }
 }
 
 /// The path of a place, read from another that it is within.

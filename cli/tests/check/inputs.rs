@@ -259,3 +259,32 @@ fn what_is_in_a_file_moves_no_cursor_and_makes_no_line() {
     let said = String::from_utf8(render.stderr).unwrap();
     assert!(said.contains("/nowhere\\u{1b}[2J\\n/x: "), "{said:?}");
 }
+
+#[test]
+fn no_message_holds_what_a_variable_holds() {
+    let env = [("X", "hunter2-hunter2"), ("Y", "no\nt-a-time"), ("Z", "abc")];
+    for value in [
+        "mode: \"${X}\"",
+        "mode: \"a-${X}\"",
+        "mode: \"${Y}\"",
+        "verified_cache: { ttl: \"${X}\" }",
+        "mode: \"${Z}\"",
+        "realm: \"${Y}\"",
+    ] {
+        let text = format!(
+            "# basic-auth\nusers: [ {{ name: dave, password: \"${{P:-x}}\" }} ]\n{value}\n"
+        );
+        for arguments in [&["--env", "-"][..], &["--env", "--json", "-"]] {
+            let said = run(arguments, text.as_bytes(), &env);
+            assert_eq!(said.code, 1, "{}", said.out);
+            for secret in ["hunter2", "t-a-time", "`abc`"] {
+                assert!(!said.out.contains(secret), "{value}: {}", said.out);
+            }
+        }
+        let said = run(&["--env", "-"], text.as_bytes(), &env).out;
+        assert!(
+            said.contains("${") || value.starts_with("realm") || said.contains("variables"),
+            "{said}"
+        );
+    }
+}
