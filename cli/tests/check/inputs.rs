@@ -288,3 +288,13 @@ fn no_message_holds_what_a_variable_holds() {
         );
     }
 }
+
+#[test]
+fn a_schema_for_editors_may_stand_before_the_name() {
+    let named = "# health-shortcut\nendpoints: [ { path: /livez, report: liveness } ]\n";
+    let modeline = "# yaml-language-server: $schema=health-shortcut.schema.json\n";
+    assert_eq!(findings(&format!("{modeline}{named}"), &[]), []);
+    assert_eq!(findings(&format!("{modeline}\n{named}"), &[]), []);
+    let later = format!("{modeline}# of ours\n{named}");
+    triggers(&later, &[], "error[unknown-document]", "endpoints");
+}

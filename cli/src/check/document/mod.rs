@@ -90,17 +90,18 @@ pub(crate) fn read(text: &str, is_json: bool) -> Result<Vec<Document>, Syntax> {
     };
     // No document at all is one that says nothing.
     let nothing = roots.is_empty().then_some(Node { line: 1, kind: Kind::Null });
-    let document = |root: Node| Document { comment: comment_before(text, root.line), root };
+    let lines: Vec<_> = text.lines().map(str::trim).collect();
+    let document = |root: Node| Document { comment: comment_before(&lines, root.line), root };
     Ok(roots.into_iter().chain(nothing).map(document).collect())
 }
 
-/// The topmost line of the comment that ends before `line`.
-fn comment_before(text: &str, line: usize) -> Option<String> {
-    let before: Vec<_> = text.lines().take(line.saturating_sub(1)).map(str::trim).collect();
-    let is_comment = |line: &&str| line.is_empty() || line.starts_with('#');
-    let comments = before.into_iter().rev().take_while(is_comment);
-    let first = comments.filter(|line| !line.is_empty()).last()?;
-    Some(first.trim_start_matches('#').trim().to_owned())
+/// The topmost line of the comment that ends before `line`, but for what tells editors of a schema.
+fn comment_before(lines: &[&str], line: usize) -> Option<String> {
+    let before = lines.iter().take(line.saturating_sub(1)).rev();
+    let comments = before.take_while(|line| line.is_empty() || line.starts_with('#'));
+    let texts = comments.map(|line| line.trim_start_matches('#').trim());
+    let is_comment = |text: &&str| !text.is_empty() && !text.starts_with("yaml-language-server:");
+    texts.filter(is_comment).last().map(str::to_owned)
 }
 
 impl Node {
