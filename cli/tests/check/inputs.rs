@@ -298,3 +298,46 @@ fn a_schema_for_editors_may_stand_before_the_name() {
     let later = format!("{modeline}# of ours\n{named}");
     triggers(&later, &[], "error[unknown-document]", "endpoints");
 }
+
+/// Runs `check` on a text with so much memory; its exit code.
+fn run_within(kilobytes: u32, text: &str) -> Option<i32> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), text).unwrap();
+    let script = format!("ulimit -v {kilobytes}; exec \"$0\" check \"$1\"");
+    let program = env!("CARGO_BIN_EXE_gatehouse");
+    let status = std::process::Command::new("sh")
+        .args(["-c", &script, program, file.path().to_str().unwrap()])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    status.code()
+}
+
+#[test]
+fn no_file_takes_all_memory() {
+    let long = "k".repeat(20_000);
+    let list = vec!["x"; 200].join(", ");
+    let aliases = vec!["*a"; 200].join(", ");
+    let name = format!("a: &a [{list}]\n? {long}\n: [{aliases}]\n");
+    let nested = format!("a: &a {{ ? {long} : [{list}] }}\nb: [{}]\n", vec!["*a"; 4000].join(", "));
+    let texts = format!("a: &a {long}\nb: [{}]\n", vec!["*a"; 100_000].join(", "));
+    let anchors = format!(
+        "{}{}{}",
+        (0..150).map(|level| format!("&a{level} [")).collect::<String>(),
+        vec!["x"; 50_000].join(", "),
+        "]".repeat(150)
+    );
+    let json = format!("{{\"{long}\": [{}]}}", vec!["1"; 100_000].join(", "));
+    for text in [name, nested, texts, anchors, json] {
+        assert_eq!(run_within(600_000, &text), Some(1), "{}", &text[..60]);
+    }
+}
+
+#[test]
+fn many_documents_take_no_time() {
+    let text = "# health-shortcut\n---\n".repeat(20_000);
+    let since = std::time::Instant::now();
+    run(&["-"], text.as_bytes(), &[]);
+    assert!(since.elapsed().as_secs() < 10, "{:?}", since.elapsed());
+}

@@ -4,7 +4,7 @@ use jsonc_parser::ast::{ObjectProp, Value};
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use serde_json::Number;
 
-use super::{DEEPEST, Kind, Member, Node, Syntax, Text};
+use super::{Budget, DEEPEST, Kind, Member, Node, Syntax, Text};
 
 /// JSON by the letter of RFC 8259.
 const STRICT: ParseOptions = ParseOptions {
@@ -22,6 +22,8 @@ const STRICT: ParseOptions = ParseOptions {
 
 /// Reads a JSON text.
 pub(super) fn read(text: &str) -> Result<Node, Syntax> {
+    let most = |message| Syntax { line: 1, message };
+    room(text).map_err(most)?;
     let parsed = parse_to_ast(text, &CollectOptions::default(), &STRICT).map_err(|error| {
         Syntax { line: error.line_display(), message: format!("not valid JSON: {}", error.kind()) }
     })?;
@@ -29,7 +31,24 @@ pub(super) fn read(text: &str) -> Result<Node, Syntax> {
         line: 1,
         message: "not valid JSON: there is nothing".to_owned(),
     })?;
-    Lines::of(text).node(value, 0)
+    let root = Lines::of(text).node(value, 0)?;
+    root.add_to(&mut Budget::default(), 0).map_err(most)?;
+    Ok(root)
+}
+
+/// Whether a text has no more values than it may, before they are made.
+fn room(text: &str) -> Result<(), String> {
+    let (mut budget, mut is_text, mut is_escaped) = (Budget::default(), false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_text,
+            b'"' => is_text = !is_text,
+            b',' | b'[' | b'{' if !is_text => budget.take(0)?,
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Where the lines of a text begin.

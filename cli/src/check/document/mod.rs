@@ -7,7 +7,7 @@
 //!    The name of a member is the text that stands there; whether it should be quoted is remembered.
 //! 3. A member that comes twice is kept, for the check to complain of.
 //! 4. No text takes more than so much memory or stack, whatever it says: [`MOST_NODES`],
-//!    [`DEEPEST`].
+//!    [`MOST_BYTES`], [`DEEPEST`].
 
 mod at;
 mod json;
@@ -20,6 +20,8 @@ pub(crate) use at::{At, camel_case, join};
 
 /// How many values a file may have, those that aliases stand for among them.
 const MOST_NODES: usize = 1_000_000;
+/// How long their texts and their paths may be together.
+const MOST_BYTES: usize = 128 << 20;
 /// How deep they may stand in one another.
 const DEEPEST: usize = 200;
 
@@ -199,15 +201,54 @@ impl Node {
         }
     }
 
-    /// How many values there are in it, itself among them.
-    fn size(&self) -> usize {
+    /// What all of it takes at the end of a path that is so long.
+    fn add_to(&self, budget: &mut Budget, path: usize) -> Result<(), String> {
         match &self.kind {
-            Kind::List(items) => items.iter().map(Self::size).fold(1, usize::saturating_add),
-            Kind::Object(members) => {
-                members.iter().map(|member| member.node.size()).fold(1, usize::saturating_add)
+            Kind::Text(text) => budget.take(path.saturating_add(text.text.len())),
+            Kind::List(items) => {
+                budget.take(path)?;
+                let path = path.saturating_add(INDEX);
+                items.iter().try_for_each(|item| item.add_to(budget, path))
             }
-            _ => 1,
+            Kind::Object(members) => {
+                budget.take(path)?;
+                members
+                    .iter()
+                    .try_for_each(|member| member.node.add_to(budget, behind(path, &member.name)))
+            }
+            _ => budget.take(path),
         }
+    }
+}
+
+/// What an index takes of a path, or a little less.
+const INDEX: usize = 4;
+
+/// How long a path is with this name at its end.
+const fn behind(path: usize, name: &str) -> usize {
+    path.saturating_add(name.len()).saturating_add(1)
+}
+
+/// What a file has taken so far.
+#[derive(Default)]
+struct Budget {
+    nodes: usize,
+    bytes: usize,
+}
+
+impl Budget {
+    /// Another value, with the bytes of its path and of its text.
+    fn take(&mut self, bytes: usize) -> Result<(), String> {
+        self.nodes = self.nodes.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.nodes > MOST_NODES {
+            return Err(format!("more than {MOST_NODES} values, aliases among them"));
+        }
+        if self.bytes > MOST_BYTES {
+            let most = MOST_BYTES >> 20;
+            return Err(format!("more than {most} MiB of texts and paths, aliases among them"));
+        }
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 
-use super::{DEEPEST, Kind, MOST_NODES, Member, Node, Syntax, Text, words};
+use super::{Budget, DEEPEST, INDEX, Kind, Member, Node, Syntax, Text, behind, words};
 
 /// The name that takes in the members of another object in YAML 1.1 (<https://yaml.org/type/merge.html>).
 /// YAML 1.2 has it no more, and of the readers that are meant here one knows it and another does not.
@@ -32,12 +32,14 @@ struct Builder {
     documents: Vec<Node>,
     open: Vec<Open>,
     anchors: HashMap<usize, Rc<Node>>,
-    nodes: usize,
+    budget: Budget,
 }
 
 /// A list or an object of which more is to come.
 struct Open {
     line: usize,
+    /// How long its path is.
+    path: usize,
     anchor: usize,
     inner: Inner,
 }
@@ -87,7 +89,7 @@ impl Builder {
                 self.open(line, anchor, Inner::Object(Vec::new(), None))
             }
             Event::SequenceEnd | Event::MappingEnd => {
-                let Some(Open { line, anchor, inner }) = self.open.pop() else { return Ok(()) };
+                let Some(Open { line, anchor, inner, .. }) = self.open.pop() else { return Ok(()) };
                 let kind = match inner {
                     Inner::List(items) => Kind::List(items),
                     Inner::Object(members, _) => Kind::Object(members),
@@ -97,7 +99,8 @@ impl Builder {
             Event::Alias(anchor) => {
                 let node = self.anchors.get(&anchor).ok_or("an alias to what is not complete")?;
                 let node = Rc::clone(node);
-                self.count(node.size())?;
+                let path = self.path();
+                node.add_to(&mut self.budget, path)?;
                 self.put(Node { line, kind: node.kind.clone() }, 0, Marks::default())
             }
             Event::DocumentEnd => {
@@ -112,7 +115,8 @@ impl Builder {
         if self.open.len() >= DEEPEST {
             return Err("nested too deeply".to_owned());
         }
-        self.open.push(Open { line, anchor, inner });
+        let path = self.path();
+        self.open.push(Open { line, path, anchor, inner });
         Ok(())
     }
 
@@ -120,17 +124,23 @@ impl Builder {
         matches!(self.open.last(), Some(Open { inner: Inner::Object(_, None), .. }))
     }
 
-    fn count(&mut self, nodes: usize) -> Result<(), String> {
-        self.nodes = self.nodes.saturating_add(nodes);
-        if self.nodes > MOST_NODES {
-            return Err(format!("more than {MOST_NODES} values, aliases among them"));
+    /// How long the path of what comes next is.
+    fn path(&self) -> usize {
+        match self.open.last() {
+            None => 0,
+            Some(Open { path, inner: Inner::List(_), .. }) => path.saturating_add(INDEX),
+            Some(Open { path, inner: Inner::Object(_, name), .. }) => {
+                name.as_ref().map_or(*path, |name| behind(*path, &name.name))
+            }
         }
-        Ok(())
     }
 
     fn put(&mut self, node: Node, anchor: usize, marks: Marks) -> Result<(), String> {
-        self.count(1)?;
+        let path = self.path();
+        self.budget.take(path)?;
         if anchor > 0 {
+            // What aliases stand for is kept beside what it is part of.
+            node.add_to(&mut self.budget, path)?;
             self.anchors.insert(anchor, Rc::new(node.clone()));
         }
         match self.open.last_mut().map(|open| &mut open.inner) {
