@@ -112,7 +112,7 @@ fn text(site: &Site<'_>, cut: &Cut) -> (Vec<u8>, HashMap<String, String>) {
         return (value.to_string().into_bytes(), paths);
     }
     let text = match &site.config {
-        Config::Text(at, _) => at.text().unwrap_or_default().as_bytes().to_vec(),
+        Config::Text(_, text, _) => text.clone().into_bytes(),
         Config::Tree(at) => at.node.value().to_string().into_bytes(),
         Config::Part(_, node) => node.value().to_string().into_bytes(),
         Config::None | Config::Broken(..) => Vec::new(),

@@ -147,11 +147,12 @@ fn callbacks(place: &At<'_>, report: &mut Report) {
     }
 }
 
-/// A `StringValue` of JSON, or a `Struct`.
+/// A `StringValue` or a `BytesValue` of JSON, or a `Struct`.
 fn config(any: At<'_>) -> Config<'_> {
     let Some(value) = any.field("value") else { return Config::None };
-    let is_text = any.get("@type").and_then(|kind| kind.text());
-    match is_text {
+    let kind = any.get("@type").and_then(|kind| kind.text());
+    match kind {
+        Some(kind) if kind.ends_with(".BytesValue") => Config::of_bytes(value),
         Some(kind) if kind.ends_with("Value") => Config::of_text(value),
         _ => Config::Tree(value),
     }

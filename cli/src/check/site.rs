@@ -1,7 +1,17 @@
 //! A filter where it is configured.
 
-use super::document::{At, Node, Syntax};
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use super::document::{At, Node, Syntax, Text};
 use super::known::{self, Known};
+
+/// With padding or without.
+const PADDING: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, PADDING);
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, PADDING);
 
 /// A filter where it is configured.
 pub(super) struct Site<'a> {
@@ -21,7 +31,7 @@ pub(super) enum Config<'a> {
     /// It is part of the document.
     Tree(At<'a>),
     /// It is JSON in a text of the document.
-    Text(At<'a>, Box<Node>),
+    Text(At<'a>, String, Box<Node>),
     /// It is part of either: the path of it, and what stands there.
     Part(String, Box<Node>),
     /// It is meant to be that, and is not.
@@ -31,9 +41,28 @@ pub(super) enum Config<'a> {
 impl<'a> Config<'a> {
     /// JSON in a text.
     pub(super) fn of_text(at: At<'a>) -> Self {
-        let Some(text) = at.as_text() else { return Self::Tree(at) };
+        match at.as_text() {
+            Some(text) => Self::of_json(at, text),
+            None => Self::Tree(at),
+        }
+    }
+
+    /// JSON in bytes, which protobuf's JSON has in base64 of either alphabet.
+    pub(super) fn of_bytes(at: At<'a>) -> Self {
+        let Some(text) = at.text() else { return Self::Tree(at) };
+        let bytes = [STANDARD, URL_SAFE].iter().find_map(|alphabet| alphabet.decode(text).ok());
+        match bytes.and_then(|bytes| String::from_utf8(bytes).ok()) {
+            Some(text) => Self::of_json(at, &Text { text, is_literal: false }),
+            None => {
+                let message = "is no text in base64".to_owned();
+                Self::Broken(at.clone(), Syntax { line: at.line, message })
+            }
+        }
+    }
+
+    fn of_json(at: At<'a>, text: &Text) -> Self {
         match Node::read_within(at.node.line, text) {
-            Ok(node) => Self::Text(at, Box::new(node)),
+            Ok(node) => Self::Text(at, text.text.clone(), Box::new(node)),
             Err(error) => Self::Broken(at, error),
         }
     }
@@ -42,7 +71,7 @@ impl<'a> Config<'a> {
     pub(super) fn tree(&self) -> Option<(At<'_>, &str)> {
         match self {
             Self::Tree(at) => Some((at.clone(), "")),
-            Self::Text(at, node) => Some((At::top(node), &at.path)),
+            Self::Text(at, _, node) => Some((At::top(node), &at.path)),
             Self::Part(path, node) => Some((At::top(node), path)),
             Self::None | Self::Broken(..) => None,
         }

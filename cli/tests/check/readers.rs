@@ -124,3 +124,20 @@ fn what_envoy_leaves_out_has_the_tag_that_envoy_knows() {
     let manifest = "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: { name: x }\nspec:\n  url: oci://x/gatehouse/basic-auth:1\n  !ignore failStrategy: FAIL_OPEN\n";
     triggers(manifest, &[], "error[fails-open]", "FAIL_OPEN");
 }
+
+#[test]
+fn bytes_are_in_base64() {
+    use base64::Engine as _;
+    let json = r#"{"endpoints": [{"path": "/livez", "report": "REPORT"}]}"#;
+    let of = |json: &str| {
+        let text = base64::engine::general_purpose::STANDARD.encode(json);
+        let bytes = format!("protobuf.BytesValue\n                  value: {text}\n");
+        let (from, _) = GOOD.split_once("                    endpoints:").unwrap();
+        let (_, from) = from.rsplit_once("google.").unwrap();
+        let text = with(GOOD, from, &bytes);
+        let rest = "                    endpoints: [ { path: /livez, report: liveness } ]\n                    dependencies: [ { name: service, cluster: upstream } ]\n";
+        with(&text, rest, "")
+    };
+    assert_eq!(findings(&of(&with(json, "REPORT", "liveness")), ALLOW_UNSET), []);
+    triggers(&of(json), ALLOW_UNSET, "error[config]", "value: eyJ");
+}
