@@ -52,6 +52,8 @@ fn read(what: &str) -> Result<Zeroizing<String>, Failure> {
     }
     let mut text = Zeroizing::new(String::new());
     io::stdin().take(64 << 10).read_to_string(&mut text).map_err(because)?;
+    // What editors put at the beginning of a file is no part of it.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let line = text.split('\n').next().unwrap_or_default();
     Ok(Zeroizing::new(line.strip_suffix('\r').unwrap_or(line).to_owned()))
 }

@@ -152,3 +152,10 @@ fn every_command_explains_itself() {
     refuses(&["drain", "--admin", "127.0.0.1:1", "--wait", "1s"], "", "127.0.0.1:1");
     refuses(&["drain", "--wait", "soon"], "", "`500ms`");
 }
+
+#[test]
+fn a_mark_of_byte_order_is_no_part_of_a_password() {
+    let hash = hash(&["--cost", "5"], "\u{feff}correct horse\n");
+    let hash = PasswordHash::parse(&hash).unwrap();
+    assert!(hash.verify(b"correct horse"));
+}
