@@ -6,6 +6,7 @@
 //! 2. The same module makes the same bytes, whoever makes them and when.
 //! 3. The folder is an OCI image layout: `skopeo copy oci:FOLDER docker://…`, or `crane push` of it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -25,10 +26,19 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// Makes an image of each module.
 pub(crate) fn run(arguments: &ImageArguments) -> Result<Outcome, Failure> {
-    for path in &arguments.modules {
-        let module = Module::read(path)?;
+    let modules = arguments.modules.iter().map(|path| Module::read(path));
+    let modules = modules.collect::<Result<Vec<_>, _>>()?;
+    let mut folders = BTreeMap::new();
+    for (path, module) in arguments.modules.iter().zip(&modules) {
         let folder = arguments.to.join(&module.name);
-        let digest = write(&module, &arguments.version, &folder)
+        if let Some(other) = folders.insert(folder.clone(), path) {
+            let why = format!("{} is for {} already", folder.display(), other.display());
+            return Err(Failure::because(why).within(&path.display().to_string()));
+        }
+    }
+    for module in &modules {
+        let folder = arguments.to.join(&module.name);
+        let digest = write(module, &arguments.version, &folder)
             .map_err(|why| why.within(&folder.display().to_string()))?;
         output::say(format_args!("{digest}  {}", folder.display()))?;
     }

@@ -196,3 +196,15 @@ fn what_is_rendered_says_what_modules_may_do() {
     let (error, code) = render(&[]);
     assert!(code == 1 && error.contains("missing-callback"), "{error}");
 }
+
+#[test]
+fn two_modules_of_one_name_are_no_image() {
+    let folder = folder(MODULE);
+    fs::create_dir(folder.path().join("more")).unwrap();
+    fs::copy(folder.path().join("small.wasm"), folder.path().join("more/small.wasm")).unwrap();
+    let modules = ["small.wasm", "more/small.wasm"];
+    let (err, code) = run(&folder, &["image", modules[0], modules[1], "--to", "oci"]);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("more/small.wasm: oci/small is for small.wasm already"), "{err}");
+    assert!(!folder.path().join("oci").exists());
+}
