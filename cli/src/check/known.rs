@@ -108,8 +108,10 @@ pub(super) fn is_ours(module: &str) -> bool {
 
 /// `basic-auth` of `dist/basic-auth.wasm` and of `oci://registry.example/gatehouse/basic-auth:0.1.0`.
 fn stem(module: &str) -> &str {
-    let name = module.rsplit('/').next().unwrap_or_default();
-    let name = name.split(['@', ':', '?', '#']).next().unwrap_or_default();
+    // A query may hold slashes.
+    let path = module.split(['?', '#']).next().unwrap_or_default();
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let name = name.split(['@', ':']).next().unwrap_or_default();
     name.strip_suffix(".wasm").unwrap_or(name)
 }
 
@@ -140,6 +142,8 @@ mod tests {
             "oci://registry.example:5000/gatehouse/basic-auth:0.1.0",
             "oci://registry.example/basic-auth@sha256:abc",
             "https://example.com/basic-auth.wasm?x=1",
+            "https://example.com/basic-auth.wasm?path=a/b",
+            "https://example.com/basic-auth.wasm#a/b",
         ] {
             assert_eq!(of_module(module).map(|known| known.name), Some("basic-auth"), "{module}");
         }
