@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 use shared::config::Invalid;
 
 use crate::arguments::{RenderArguments, Target};
-use crate::check::{Source, filter_names, is_authenticator, is_filter};
+use crate::check::{Source, filter_names, is_authenticator, is_filter, references};
 use crate::module::Module;
 use crate::output::{self, Failure, Outcome};
 use envoy::{Capabilities, envoy};
@@ -188,8 +188,8 @@ impl Default for Limits {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Kubernetes {
-    /// Their namespace.
-    pub(crate) namespace: String,
+    /// Their namespace; default that of the gateway's kind.
+    pub(crate) namespace: Option<String>,
     /// The labels of the gateway's pods (Istio).
     pub(crate) selector: BTreeMap<String, String>,
     /// The name of the `Gateway` (Envoy Gateway).
@@ -199,7 +199,7 @@ pub(crate) struct Kubernetes {
 impl Default for Kubernetes {
     fn default() -> Self {
         Self {
-            namespace: "istio-system".into(),
+            namespace: None,
             selector: [("istio".to_owned(), "ingressgateway".to_owned())].into(),
             gateway: "gateway".into(),
         }
@@ -327,12 +327,10 @@ fn named(filter: &Map<String, Value>) -> Result<(String, Value), Invalid> {
 /// The variables of the environment that a configuration refers to.
 fn variables(config: &Value) -> BTreeSet<String> {
     match config {
-        Value::String(text) => text
-            .split("${")
-            .skip(1)
-            .filter_map(|rest| rest.split(['}', ':']).next())
+        Value::String(text) => references(text)
+            .into_iter()
+            .map(|reference| reference.name.to_owned())
             .filter(|name| !name.is_empty())
-            .map(str::to_owned)
             .collect(),
         Value::Array(list) => list.iter().flat_map(variables).collect(),
         Value::Object(object) => object.values().flat_map(variables).collect(),

@@ -283,3 +283,22 @@ fn what_is_wrong_between_filters_has_its_place_in_the_file() {
         check(&["render", "-", "--for", target], &plain, 0, said);
     }
 }
+
+#[test]
+fn what_no_registry_has_is_refused() {
+    for (field, said) in [
+        ("version: \"a b: c\"", "stdin:3: error: version: "),
+        ("version: \"\"", "stdin:3: error: version: "),
+        ("version: .1", "stdin:3: error: version: "),
+    ] {
+        let text = FILE.replace("name: shop\n", &format!("name: shop\n{field}\n"));
+        let output = check(&["render", "-", "--for", "istio"], &text, 1, said);
+        assert!(output.stdout.is_empty());
+    }
+    let text = FILE.replace("oci://registry", "https://registry");
+    let said =
+        "stdin:3: error: images: begins with `oci://`, as `oci://registry.example/gatehouse` does";
+    for target in ["istio", "envoy-gateway"] {
+        check(&["render", "-", "--for", target], &text, 1, said);
+    }
+}

@@ -46,6 +46,7 @@ pub(crate) use cut::is_within;
 pub(crate) use known::filters as filter_names;
 pub(crate) use known::schema_of as schema;
 pub(crate) use source::Source;
+pub(crate) use variables::references;
 
 /// Whether there is a filter of this name.
 pub(crate) fn is_filter(name: &str) -> bool {

@@ -8,14 +8,14 @@ use super::document::At;
 
 /// A reference in a text.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Reference<'a> {
-    pub(super) name: &'a str,
+pub(crate) struct Reference<'a> {
+    pub(crate) name: &'a str,
     /// What stands in for the variable where it is not set.
-    pub(super) default: Option<&'a str>,
+    pub(crate) default: Option<&'a str>,
 }
 
 /// The references of a text. What is malformed is left to the filter to refuse.
-pub(super) fn references(text: &str) -> Vec<Reference<'_>> {
+pub(crate) fn references(text: &str) -> Vec<Reference<'_>> {
     let (mut found, mut rest) = (Vec::new(), text);
     while let Some((before, after)) = rest.split_once("${") {
         rest = after;

@@ -22,7 +22,11 @@ fn image(file: &File, name: &str) -> Result<String, Invalid> {
         Some(images) if images.starts_with("oci://") => {
             Ok(format!("{}/{name}:{}", images.trim_end_matches('/'), file.version))
         }
-        _ => Err(Invalid::at(
+        Some(_) => Err(Invalid::at(
+            "images",
+            "begins with `oci://`, as `oci://registry.example/gatehouse` does",
+        )),
+        None => Err(Invalid::at(
             "images",
             "manifests need them, such as `oci://registry.example/gatehouse`",
         )),
@@ -63,7 +67,8 @@ pub(crate) fn istio(file: &File) -> Result<String, Invalid> {
                 "kind": "WasmPlugin",
                 "metadata": {
                     "name": format!("{}-{}", file.name, filter.name),
-                    "namespace": file.kubernetes.namespace,
+                    // Istio's own, in which its gateways are.
+                    "namespace": file.kubernetes.namespace.as_deref().unwrap_or("istio-system"),
                 },
                 "spec": spec,
             }),
@@ -110,7 +115,11 @@ pub(crate) fn envoy_gateway(file: &File) -> Result<String, Invalid> {
         &json!({
             "apiVersion": "gateway.envoyproxy.io/v1alpha1",
             "kind": "EnvoyExtensionPolicy",
-            "metadata": {"name": file.name, "namespace": file.kubernetes.namespace},
+            "metadata": {
+                "name": file.name,
+                // That of the `Gateway`, which it cannot be for elsewhere.
+                "namespace": file.kubernetes.namespace.as_deref().unwrap_or("default"),
+            },
             "spec": {
                 "targetRefs": [{
                     "group": "gateway.networking.k8s.io",

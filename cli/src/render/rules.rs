@@ -14,6 +14,15 @@ impl File {
         if self.name.is_empty() || !self.name.bytes().all(label) {
             return Err(Invalid::at("name", "is lower-case letters, digits and `-`"));
         }
+        // A tag as registries have it (OCI Distribution 1.1, "Pulling manifests").
+        let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+        let version = self.version.as_str();
+        if version.starts_with(['.', '-'])
+            || !(1..=128).contains(&version.len())
+            || !version.bytes().all(letter)
+        {
+            return Err(Invalid::at("version", "is a tag of an image, such as `0.1.0`"));
+        }
         if self.listeners.is_empty() || self.upstreams.is_empty() {
             return Err(Invalid::at("", "`listeners` and `upstreams` are not empty"));
         }

@@ -459,3 +459,27 @@ fn what_envoy_would_refuse_or_nobody_can_mean_is_refused_here() {
         bootstrap(with(|file| file["upstreams"][0]["address"] = json!(address))).unwrap();
     }
 }
+
+#[test]
+fn what_is_no_reference_names_no_variable() {
+    let filters =
+        json!([{"access-policy": {"realm": "$${NOTME} ${REALM:-x} $$${NOR} ${", "x": ["${A}"]}}]);
+    let manager = manager(with(|file| file["filters"] = filters), 0);
+    let machine = &manager["http_filters"][0]["typed_config"]["config"]["vm_config"];
+    assert_eq!(machine["environment_variables"]["host_env_keys"], json!(["A", "REALM"]));
+}
+
+#[test]
+fn manifests_are_where_each_is_looked_for() {
+    let namespace = |file: &File, is_istio: bool| {
+        let text = if is_istio { istio(file) } else { envoy_gateway(file) }.unwrap();
+        documents(&text)[0]["metadata"]["namespace"].clone()
+    };
+    let unsaid = parse(file());
+    assert_eq!(
+        (namespace(&unsaid, true), namespace(&unsaid, false)),
+        (json!("istio-system"), json!("default"))
+    );
+    let said = parse(with(|file| file["kubernetes"] = json!({"namespace": "edge"})));
+    assert_eq!((namespace(&said, true), namespace(&said, false)), (json!("edge"), json!("edge")));
+}
