@@ -299,11 +299,11 @@ fn a_schema_for_editors_may_stand_before_the_name() {
     triggers(&later, &[], "error[unknown-document]", "endpoints");
 }
 
-/// Runs `check` on a text with so much memory; its exit code.
+/// Runs `check` on a text with so much memory and 20 s of a processor; its exit code.
 fn run_within(kilobytes: u32, text: &str) -> Option<i32> {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), text).unwrap();
-    let script = format!("ulimit -v {kilobytes}; exec \"$0\" check \"$1\"");
+    let script = format!("ulimit -v {kilobytes}; ulimit -t 20; exec \"$0\" check \"$1\"");
     let program = env!("CARGO_BIN_EXE_gatehouse");
     let status = std::process::Command::new("sh")
         .args(["-c", &script, program, file.path().to_str().unwrap()])
@@ -330,14 +330,17 @@ fn no_file_takes_all_memory() {
     );
     let json = format!("{{\"{long}\": [{}]}}", vec!["1"; 100_000].join(", "));
     for text in [name, nested, texts, anchors, json] {
-        assert_eq!(run_within(600_000, &text), Some(1), "{}", &text[..60]);
+        assert_eq!(
+            run_within(600_000, &text),
+            Some(1),
+            "{}",
+            text.chars().take(60).collect::<String>()
+        );
     }
 }
 
 #[test]
 fn many_documents_take_no_time() {
     let text = "# health-shortcut\n---\n".repeat(20_000);
-    let since = std::time::Instant::now();
-    run(&["-"], text.as_bytes(), &[]);
-    assert!(since.elapsed().as_secs() < 10, "{:?}", since.elapsed());
+    assert_eq!(run_within(600_000, &text), Some(1));
 }
