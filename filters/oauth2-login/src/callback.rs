@@ -246,10 +246,7 @@ impl OAuth2Login {
             generation: 0,
             started: now,
             refreshed: now,
-            expires: self.forward.end(
-                tokens.expires_in.map(|seconds| now.saturating_add(seconds)),
-                tokens.id_token.as_deref(),
-            ),
+            expires: tokens.expires_in.map(|seconds| now.saturating_add(seconds)),
             claims: self.claims(claims, tokens.scope.as_deref().unwrap_or(&self.scope))?,
             access_token: self.forward.has_access_token().then(|| tokens.access_token.clone()),
             refresh_token: tokens.refresh_token.clone(),
@@ -288,6 +285,11 @@ impl OAuth2Login {
                 return kept;
             }
         }
+    }
+
+    /// Whether anybody gets the ID token of a session.
+    pub(crate) const fn keeps_id_tokens(&self) -> bool {
+        self.forward.has_id_token() || self.places.logout.is_some()
     }
 
     /// Leaves the ID token out that the provider alone would get; whether there was one.

@@ -4,17 +4,24 @@
 //! 2. In `authorization` a token is a `Bearer` token (RFC 6750, 2.1). A deferred verdict may come to be
 //!    another authenticator's, whose credential is there: then it stays.
 //! 3. A session is refreshed ahead of the end of its access token, and of its ID token where the
-//!    upstream gets that. Where a refresh brings no ID token, the old one serves until it ends.
+//!    upstream gets that. Where a refresh brings no ID token, the old one serves until it ends, and no
+//!    longer: one that has ended goes to nobody.
+//! 4. An ID token says who somebody is: where a policy is to decide that (`verdict: defer`), none goes
+//!    upstream, and the configuration is refused.
 
-use shared::config::Invalid;
+use shared::config::{Invalid, Layers};
 use shared::effects::Effects;
 use shared::identity::{HeaderName, Verdict};
 use shared::jose::Token;
 use shared::view::Request;
 
-use crate::config::ForwardConfig;
+use crate::Opened;
+use crate::config::{ForwardConfig, Settings};
 use crate::session::Session;
 use crate::tokens;
+
+/// How long after a refresh that brought no ID token of use another is tried, in seconds.
+const AGAIN: u64 = 5;
 
 /// The headers of the tokens.
 pub(crate) struct Forward {
@@ -24,7 +31,11 @@ pub(crate) struct Forward {
 
 impl Forward {
     /// The headers that are configured; `claims` are those of claims.
-    pub(crate) fn new(config: ForwardConfig, claims: &[HeaderName]) -> Result<Self, Invalid> {
+    pub(crate) fn new(
+        config: ForwardConfig,
+        claims: &[HeaderName],
+        layers: &Layers<Settings>,
+    ) -> Result<Self, Invalid> {
         let ForwardConfig { access_token, id_token, claims: _ } = config;
         for (field, header) in [("access_token", &access_token), ("id_token", &id_token)] {
             let wrong = |why| Err(Invalid::at(format!("forward.{field}"), why));
@@ -32,12 +43,23 @@ impl Forward {
             if header.is_reserved() && !is_bearer(header) {
                 return wrong("is a header that means something else to proxies");
             }
-            if claims.contains(header) {
+            if claims.iter().any(|claim| is_like(claim, header)) {
                 return wrong("is the header of a claim, too");
             }
         }
-        if access_token.is_some() && access_token == id_token {
-            return Err(Invalid::at("forward.id_token", "is the header of the access token, too"));
+        let wrong = |why| Err(Invalid::at("forward.id_token", why));
+        if access_token
+            .as_ref()
+            .zip(id_token.as_ref())
+            .is_some_and(|(one, other)| is_like(one, other))
+        {
+            return wrong("is the header of the access token, too");
+        }
+        let defers = layers.all().any(|(_, scope)| scope.settings.verdict == Verdict::Defer);
+        if id_token.is_some() && defers {
+            return wrong(
+                "says who somebody is, which is for a policy to find with `verdict: defer`",
+            );
         }
         Ok(Self { access_token, id_token })
     }
@@ -62,29 +84,42 @@ impl Forward {
         self.id_token.is_some()
     }
 
-    /// When a session is over unless it is refreshed: its access token, or the ID token that the
-    /// upstream gets, ends then.
-    pub(crate) fn end(&self, access_token: Option<u64>, id_token: Option<&str>) -> Option<u64> {
-        let id_token = id_token.filter(|_| self.has_id_token()).and_then(end_of);
-        [access_token, id_token].into_iter().flatten().min()
+    /// When a session is over unless it is refreshed, with an access token that ends then: that, or the
+    /// end of the ID token that the upstream gets. Where there is none of use, that is at once, though
+    /// not sooner than a moment after the last refresh.
+    pub(crate) fn end(&self, session: &Session) -> Option<u64> {
+        let of_id_token = || {
+            let end = session.id_token.as_deref().and_then(end_of).unwrap_or_default();
+            end.max(session.refreshed.saturating_add(AGAIN))
+        };
+        let id_token = self.has_id_token().then(of_id_token);
+        [session.expires, id_token].into_iter().flatten().min()
     }
 
-    /// Whether the upstream would get an ID token that has ended, or none: a refresh need not bring one
-    /// (OpenID Connect Core, 12.2).
-    pub(crate) fn lacks(&self, id_token: Option<&str>, now: u64) -> bool {
-        self.has_id_token() && id_token.and_then(end_of).is_none_or(|end| end <= now)
+    /// Whether there is no ID token that the upstream could get: a refresh need not bring one (OpenID
+    /// Connect Core, 12.2).
+    pub(crate) fn lacks(&self, session: &Session, now: u64) -> bool {
+        let end = || session.id_token.as_deref().and_then(end_of);
+        self.has_id_token() && end().is_none_or(|end| end <= now)
     }
 
     /// Sends the tokens of a session on.
     pub(crate) fn send(
         &self,
-        session: &Session,
+        opened: &Opened,
         verdict: Verdict,
         request: &Request<'_>,
         effects: &mut Effects,
     ) {
-        let tokens =
-            [(&self.access_token, &session.access_token), (&self.id_token, &session.id_token)];
+        let Opened { session, id_token_ends, .. } = opened;
+        let is_good = |_: &&String| {
+            verdict == Verdict::Enforce
+                && id_token_ends.is_some_and(|end| request.now().secs() < end)
+        };
+        let tokens = [
+            (&self.access_token, session.access_token.as_ref()),
+            (&self.id_token, session.id_token.as_ref().filter(is_good)),
+        ];
         for (header, token) in tokens {
             let Some(header) = header else { continue };
             let (name, is_bearer) = (header.shared(), is_bearer(header));
@@ -104,12 +139,16 @@ impl Forward {
     }
 }
 
+fn is_like(one: &HeaderName, other: &HeaderName) -> bool {
+    one.is_like(other.shared().as_bytes())
+}
+
 fn is_bearer(header: &HeaderName) -> bool {
     &*header.shared() == "authorization"
 }
 
 /// When an ID token ends that was found good before.
-fn end_of(token: &str) -> Option<u64> {
+pub(crate) fn end_of(token: &str) -> Option<u64> {
     let token = Token::read(token.as_bytes()).ok()?;
     token.claims.find("exp").and_then(tokens::seconds)
 }

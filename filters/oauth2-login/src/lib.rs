@@ -16,7 +16,7 @@
 //! 5. Browsers are sent back to a path on `external_url`, which is sealed in the attempt's cookie.
 //! 6. A session is refreshed before its access token ends, once for all requests and workers
 //!    (`refresh`); the new refresh token replaces the old one. A refresh that fails ends the session
-//!    no sooner than its access token ends.
+//!    no sooner than its access token ends. So with the ID token, where the upstream gets it.
 //! 7. Signing out ends the cookies, the refresh token and, at the provider, the session; a page of
 //!    another site cannot cause it.
 //! 8. While the provider is not known, nobody is signed in: 503. Sessions that need no refresh go on.
@@ -123,6 +123,8 @@ struct Logout {
 /// A session that was opened.
 struct Opened {
     session: Session,
+    /// When its ID token ends, where the upstream gets that.
+    id_token_ends: Option<u64>,
     credential: Rc<Credential>,
 }
 
@@ -132,8 +134,8 @@ impl Plugin for OAuth2Login {
     type Settings = Settings;
     type Filter = Visit;
 
-    fn new(config: Config, _: &Layers<Settings>, birth: &Birth<'_>) -> Result<Self, Invalid> {
-        setup::plugin(config, birth)
+    fn new(config: Config, layers: &Layers<Settings>, birth: &Birth<'_>) -> Result<Self, Invalid> {
+        setup::plugin(config, layers, birth)
     }
 
     fn sanitise(&self, request: &Request<'_>, effects: &mut Effects) {

@@ -207,11 +207,13 @@ impl OAuth2Login {
             let scope = next.claims.get("scope").and_then(|scope| scope.as_str());
             let scope = scope.unwrap_or_default().to_owned();
             next.claims = self.claims(&claims, &scope).map_err(|_| Share::Refused)?;
+            // One that was left out for its size is not tried again.
             let is_kept = self.forward.has_id_token() || session.id_token.is_some();
             next.id_token = is_kept.then(|| text.clone());
         }
-        next.expires = self.forward.end(next.expires, next.id_token.as_deref());
-        if self.forward.lacks(next.id_token.as_deref(), now) {
+        next.id_token = next.id_token.filter(|_| self.keeps_id_tokens());
+        // Where the key of a new one is not known yet, it will be at the next refresh.
+        if tokens.id_token.is_none() && self.forward.lacks(&next, now) {
             return Err(Share::Refused);
         }
         self.credential(&next).map_err(|_| Share::Refused)?;

@@ -28,7 +28,7 @@ pub(crate) struct Session {
     /// When its tokens were given.
     #[serde(rename = "r")]
     pub(crate) refreshed: u64,
-    /// When the access token ends, if that was said, or the ID token before it, if the upstream gets that.
+    /// When the access token ends, if that was said; once opened, the first of the tokens that count.
     #[serde(rename = "e", skip_serializing_if = "Option::is_none", default)]
     pub(crate) expires: Option<u64>,
     /// The claims that are told to others, by their paths.

@@ -5,14 +5,14 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use shared::cache::Verified;
-use shared::config::{Invalid, Leeway, NonEmpty, Period, Secret};
+use shared::config::{Invalid, Layers, Leeway, NonEmpty, Period, Secret};
 use shared::filter::Birth;
 use shared::identity::HeaderName;
 use shared::jose::{Algorithm, Crypto, Family, Mapping, MappingConfig, check_scopes};
 use shared::sources::Sources;
 use shared::store::Store;
 
-use crate::config::{Config, LogoutConfig, SessionConfig};
+use crate::config::{Config, LogoutConfig, SessionConfig, Settings};
 use crate::cookies::Jar;
 use crate::forward::Forward;
 use crate::origin::{Origin, is_return_path};
@@ -43,7 +43,11 @@ const OUR_PARAMETERS: [&str; 11] = [
 ];
 
 /// The plugin of a configuration, or what is wrong with it.
-pub(crate) fn plugin(config: Config, birth: &Birth<'_>) -> Result<OAuth2Login, Invalid> {
+pub(crate) fn plugin(
+    config: Config,
+    layers: &Layers<Settings>,
+    birth: &Birth<'_>,
+) -> Result<OAuth2Login, Invalid> {
     let slots = birth.slots(NAME);
     let algorithms = algorithms(config.algorithms)?;
     let leeway = config.leeway.map_or(Duration::from_secs(60), Leeway::duration);
@@ -72,7 +76,7 @@ pub(crate) fn plugin(config: Config, birth: &Birth<'_>) -> Result<OAuth2Login, I
     let mapping = Mapping::new(mapping, &Sources::new(Vec::new()))
         .map_err(|error| renamed(error, "claim_headers", "forward.claims"))?;
     let mut stripped: Vec<HeaderName> = mapping.headers().cloned().collect();
-    let forward = Forward::new(config.forward, &stripped)?;
+    let forward = Forward::new(config.forward, &stripped, layers)?;
     config.identity_headers.check(&|name| forward.headers().any(|header| header == name))?;
     stripped.extend(forward.stripped().cloned());
     let shares = Shares::new(&slots, provider.timeout().saturating_add(MARGIN));

@@ -12,6 +12,7 @@ use shared::view::Request;
 
 use crate::config::{ApiClients, Settings};
 use crate::cookies::Kept;
+use crate::forward::end_of;
 use crate::origin::return_path;
 use crate::renewal::Renewal;
 use crate::seal::Kind;
@@ -56,7 +57,7 @@ impl OAuth2Login {
         effects.count("allowed");
         let credential = Rc::clone(&opened.credential);
         let flow = conclude(NAME, Finding::Known(credential), settings.verdict, request, effects);
-        self.forward.send(&opened.session, settings.verdict, request, effects);
+        self.forward.send(&opened, settings.verdict, request, effects);
         flow
     }
 
@@ -92,9 +93,13 @@ impl OAuth2Login {
             return Some(opened);
         }
         let text = self.seal.open(Kind::Session, sealed)?;
-        let session: Session = serde_json::from_slice(&text).ok()?;
+        let mut session: Session = serde_json::from_slice(&text).ok()?;
+        // It may be older than the configuration.
+        session.expires = self.forward.end(&session);
+        let forwarded = session.id_token.as_deref().filter(|_| self.forward.has_id_token());
+        let id_token_ends = forwarded.and_then(end_of);
         let credential = self.credential(&session).ok()?;
-        let opened = Rc::new(Opened { session, credential });
+        let opened = Rc::new(Opened { session, id_token_ends, credential });
         self.opened.remember(fingerprint, Rc::clone(&opened), now);
         Some(opened)
     }

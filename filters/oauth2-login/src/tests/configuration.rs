@@ -130,6 +130,18 @@ fn mistakes_of_sessions_and_of_what_is_sent_on_are_named() {
             "forward.id_token: is the header of a claim, too",
         ),
         (
+            json!({"forward": {"access_token": "x-token", "id_token": "x_token"}}),
+            "forward.id_token: is the header of the access token, too",
+        ),
+        (
+            json!({"forward": {"id_token": "x-a"}, "verdict": "defer"}),
+            "forward.id_token: says who somebody is, which is for a policy to find with `verdict: defer`",
+        ),
+        (
+            json!({"forward": {"id_token": "x-a"}, "rules": [{"match": {"paths": ["/a"]}, "verdict": "defer"}]}),
+            "forward.id_token: says who somebody is, which is for a policy to find with `verdict: defer`",
+        ),
+        (
             json!({"forward": {"access_token": "authorization", "id_token": "Authorization"}}),
             "forward.id_token: is the header of the access token, too",
         ),

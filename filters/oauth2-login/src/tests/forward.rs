@@ -104,6 +104,56 @@ fn without_a_refresh_token_the_session_ends_with_it() {
 }
 
 #[test]
+fn one_that_has_ended_goes_to_nobody_whatever_the_session_was_made_for() {
+    for (refresh_token, step) in [(json!("refresh-1"), "held"), (json!(null), "303")] {
+        // It is kept for the provider.
+        let mut before = World::new();
+        let tokens = json!({"refresh_token": refresh_token, "expires_in": null});
+        before.sign_in_with("/", &json!({"exp": NOW + 120}), &tokens);
+        let mut world = forwarding("x-id-token");
+        world.cookies.clone_from(&before.cookies);
+        world.pass(60);
+        assert_eq!(told_claims(&world.get("/"), "x-id-token")["sub"], "alice");
+        world.pass(61);
+        let outcome = world.get("/");
+        let status = outcome.reply().map_or("held".to_owned(), |reply| reply.status.to_string());
+        assert!(outcome.step != Next::Continue && status == step, "{}", outcome.line());
+    }
+}
+
+#[test]
+fn a_session_without_one_is_refreshed_first() {
+    let mut before = World::of(&with(config(), &json!({"logout": null})), &document());
+    before.sign_in();
+    let mut world = forwarding("x-id-token");
+    world.cookies.clone_from(&before.cookies);
+    world.pass(6);
+    let outcome = refresh(&mut world, Some(json!({})));
+    assert_eq!(told_claims(&outcome, "x-id-token")["sub"], "alice");
+}
+
+#[test]
+fn one_whose_key_is_not_known_yet_is_not_sent_and_the_next_is_had_soon() {
+    let mut world = forwarding("x-id-token");
+    world.sign_in();
+    world.pass(301);
+    let (mut run, mut outcome) = world.begin("GET", "/", &[]);
+    let calls = outcome.effects.take_calls();
+    let claims = with(world.claims(&BTreeMap::new()), &json!({"nonce": null}));
+    world.answer(calls[0].0.id, 200, &tokens_of(2, &sign(2, &claims)).to_string());
+    let outcome = world.news(&mut run);
+    assert_eq!(told(&outcome, "x-id-token"), None);
+    assert_eq!(told(&outcome, "x-access-token").as_deref(), Some("access-2"));
+    world.pass(3);
+    assert_eq!(told(&world.get("/"), "x-id-token"), None);
+    world.pass(1);
+    let (_, mut outcome) = world.begin("GET", "/", &[]);
+    let calls = outcome.effects.take_calls();
+    let form = query(&format!("?{}", String::from_utf8_lossy(&calls[0].1.body)));
+    assert_eq!(form["refresh_token"], "refresh-2");
+}
+
+#[test]
 fn one_that_does_not_fit_is_not_left_out() {
     // Of what nothing can be made smaller.
     let noise: String =
