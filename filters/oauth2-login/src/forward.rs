@@ -85,12 +85,13 @@ impl Forward {
     }
 
     /// When a session is over unless it is refreshed, with an access token that ends then: that, or the
-    /// end of the ID token that the upstream gets. Where there is none of use, that is at once, though
-    /// not sooner than a moment after the last refresh.
+    /// end of the ID token that the upstream gets. Where the last refresh left none of use, that is a
+    /// moment after it.
     pub(crate) fn end(&self, session: &Session) -> Option<u64> {
         let of_id_token = || {
-            let end = session.id_token.as_deref().and_then(end_of).unwrap_or_default();
-            end.max(session.refreshed.saturating_add(AGAIN))
+            let end = session.id_token.as_deref().and_then(end_of);
+            let again = session.refreshed.saturating_add(AGAIN);
+            end.filter(|end| *end > session.refreshed).unwrap_or(again)
         };
         let id_token = self.has_id_token().then(of_id_token);
         [session.expires, id_token].into_iter().flatten().min()

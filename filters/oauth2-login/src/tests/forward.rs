@@ -84,10 +84,13 @@ fn an_old_one_serves_until_it_ends_and_no_longer() {
     let outcome = refresh(&mut world, None);
     assert_eq!(told_claims(&outcome, "x-id-token")["exp"], NOW + 300);
     assert_eq!(told(&outcome, "x-access-token").as_deref(), Some("access-2"));
-    // What is left of it is short, so that it is tried again soon.
+    // What is left of it is short, so that it is tried again soon, until its end.
     world.pass(44);
     assert_eq!(world.get("/").step, Next::Continue);
-    world.pass(16);
+    world.pass(14);
+    let outcome = refresh(&mut world, None);
+    assert_eq!(told_claims(&outcome, "x-id-token")["exp"], NOW + 300);
+    world.pass(2);
     let outcome = refresh(&mut world, None);
     assert_eq!(outcome.reply().map(|reply| reply.status), Some(303), "{}", outcome.line());
 }
