@@ -167,13 +167,7 @@ fn cases() -> Vec<Case> {
         one("rate-limit", part("rate-limit"), vec![], (11, 16_000)),
         one("trace-context", part("trace-context"), traced.clone(), (7, 16_000)),
         one("telemetry", part("telemetry"), vec![], (8, 10_000)),
-        Case {
-            what: "six modules",
-            hosts: apart,
-            before: all(),
-            more: all(),
-            most: (45, 80_000),
-        },
+        Case { what: "six modules", hosts: apart, before: all(), more: all(), most: (45, 80_000) },
         Case {
             what: "a chain of the six",
             hosts: vec![Box::new(|| chain(true))],

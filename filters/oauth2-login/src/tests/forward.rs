@@ -119,7 +119,8 @@ fn one_that_has_ended_goes_to_nobody_whatever_the_session_was_made_for() {
         assert_eq!(told_claims(&world.get("/"), "x-id-token")["sub"], "alice");
         world.pass(61);
         let outcome = world.get("/");
-        let status = outcome.reply().map_or("held".to_owned(), |reply| reply.status.to_string());
+        let status =
+            outcome.reply().map_or_else(|| "held".to_owned(), |reply| reply.status.to_string());
         assert!(outcome.step != Next::Continue && status == step, "{}", outcome.line());
     }
 }
