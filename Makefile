@@ -51,7 +51,7 @@ test: ## everything: native tests, built modules, real Envoy, the core in Node
 proxy: ## the tests in the real Envoy; FILTER=basic_auth: only those
 	@scripts/setup wasm envoy load oracle provider deploy browser
 	@scripts/wasm
-	$(HOST) test $(LOCKED) -p tests --test proxy -- $(FILTER)
+	$(HOST) test $(LOCKED) --workspace --test proxy -- $(FILTER)
 
 demo: ## Envoy with the filters in front of a small service, to try with curl
 	@scripts/setup wasm envoy
