@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tests::client::{Connection, Request};
-use tests::envoy::{Envoy, Setup};
+use tests::envoy::{Envoy, Setup, Trial};
 use tests::upstream::Upstream;
 
 /// `printf %s zenith-key | sha256sum`
@@ -298,18 +298,20 @@ fn ten_thousand_keys_are_loaded_and_known() {
 
 #[test]
 fn a_wrong_configuration_is_refused_with_its_path_and_without_its_keys() {
-    let error = |config| Setup::new().filter("api-key-auth", config).configuration_error();
+    let setup = |config| Setup::new().filter("api-key-auth", config);
+    let trial = Trial::beside(&setup(config()));
+    let error = |config| trial.error(&setup(config));
     assert_eq!(error(json!({})), "missing field `consumers`");
     let keys = |keys: Value| json!({"consumers": [{"name": "acme", "keys": keys}]});
-    let setup = Setup::new().filter("api-key-auth", keys(json!([{"id": "a", "value": "${KEY}"}])));
+    let setup = setup(keys(json!([{"id": "a", "value": "${KEY}"}])));
     assert_eq!(
-        setup.configuration_error(),
+        trial.error(&setup),
         "consumers[0].keys[0].value: the environment variable KEY is not set"
     );
     let setup = setup.with_plugin(|plugin| {
         plugin["vm_config"]["environment_variables"] = json!({"key_values": {"KEY": ""}});
     });
-    assert_eq!(setup.configuration_error(), "consumers[0].keys[0].value: is empty");
+    assert_eq!(trial.error(&setup), "consumers[0].keys[0].value: is empty");
     assert_eq!(
         error(keys(json!([{"id": "a", "sha256": "hunter2"}]))),
         "consumers[0].keys[0].sha256: is not 64 hexadecimal digits"

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::client::Request;
-use tests::envoy::{Envoy, Setup};
+use tests::envoy::{Envoy, Setup, Trial};
 use tests::tokens::{Key, claims, jwks};
 use tests::upstream::{Answer, Upstream};
 
@@ -214,26 +214,25 @@ fn two_chains_and_a_filter_share_a_vm_and_nothing_else() {
 
 #[test]
 fn a_root_id_or_the_configuration_says_which_filter_it_is() {
-    let status = |root_id: &str, config: Value| {
-        let envoy = Setup::new().bundled("gate", root_id, &config).start();
-        [Request::get("/"), Request::get("/").basic("carol:s")]
-            .map(|request| request.send(envoy.address()).status)
-    };
+    let gate = |root_id: &str, config: Value| Setup::new().bundled("gate", root_id, &config);
     let with = |name: &str, value: Value| {
         let mut config = users();
         config[name] = value;
         config
     };
-    assert_eq!(status("basic-auth", users()), [401, 200]);
-    assert_eq!(status("", with("filter", json!("basic-auth"))), [401, 200]);
-    assert_eq!(status("my-gate", with("filter", json!("basic-auth"))), [401, 200]);
-    assert_eq!(status("", chain(&[("basic-auth", users())])), [401, 200]);
+    let setup = gate("basic-auth", users())
+        .beside("configured", &gate("", with("filter", json!("basic-auth"))))
+        .beside("both", &gate("my-gate", with("filter", json!("basic-auth"))))
+        .beside("chain", &gate("", chain(&[("basic-auth", users())])));
+    let trial = Trial::beside(&setup);
+    for name in ["main", "configured", "both", "chain"] {
+        let address = trial.envoy().listener(name);
+        let statuses = [Request::get("/"), Request::get("/").basic("carol:s")]
+            .map(|request| request.send(address).status);
+        assert_eq!(statuses, [401, 200], "{name}");
+    }
 
-    let error = |root_id: &str, config: Value| {
-        let refusal = Setup::new().bundled("gate", root_id, &config).refusal();
-        let line = refusal.lines().find_map(|line| line.split_once("configuration refused: "));
-        line.unwrap_or_else(|| panic!("{refusal}")).1.to_owned()
-    };
+    let error = |root_id: &str, config: Value| trial.line(&gate(root_id, config));
     assert!(error("", users()).starts_with("which filter is meant? there is no root id"));
     let names_none = "which filter is meant? the root id `basic` names none of them";
     assert!(error("basic", users()).starts_with(names_none));

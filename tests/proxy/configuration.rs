@@ -2,20 +2,19 @@
 
 use serde_json::{Value, json};
 use tests::client::Request;
-use tests::envoy::Setup;
+use tests::envoy::{Setup, Trial};
 use tests::upstream::Upstream;
 
 #[test]
 fn yaml_of_a_bootstrap_and_json_of_istio_are_the_same() {
     let config = json!({"users": [{"name": "carol", "password": "p", "groups": ["ops"]}], "realm": "Example",
         "verified_cache": {"entries": 10, "ttl": "5m"}});
-    for setup in [
-        Setup::new().filter("basic-auth", config.clone()),
-        Setup::new().filter_of_struct("basic-auth", config),
-    ] {
-        let envoy = setup.start();
-        assert_eq!(Request::get("/").basic("carol:p").send(envoy.address()).status, 200);
-        assert_eq!(Request::get("/").send(envoy.address()).status, 401);
+    let yaml = Setup::new().filter_of_struct("basic-auth", config.clone());
+    let envoy = Setup::new().filter("basic-auth", config).beside("yaml", &yaml).start();
+    for name in ["main", "yaml"] {
+        let address = envoy.listener(name);
+        assert_eq!(Request::get("/").basic("carol:p").send(address).status, 200);
+        assert_eq!(Request::get("/").send(address).status, 401);
     }
 }
 
@@ -82,16 +81,18 @@ fn rules_match_headers_routes_and_clusters() {
 
 #[test]
 fn a_wrong_configuration_is_refused_with_its_path() {
-    let error = |config| Setup::new().filter("basic-auth", config).configuration_error();
+    let setup = |config| Setup::new().filter("basic-auth", config);
+    let good = json!({"users": [{"name": "carol", "password": "p"}]});
+    let trial = Trial::beside(&setup(good));
+    let error = |config| trial.error(&setup(config));
     assert_eq!(error(json!({})), "nobody can log in: `htpasswd` and `users` name no user");
     assert_eq!(
         error(json!({"users": [{"name": "a", "hash": "hunter2"}]})),
         "users[0].hash: is plain text or of an unknown format"
     );
+    let number = json!({"users": [{"name": 5}]});
     assert_eq!(
-        Setup::new()
-            .filter_of_struct("basic-auth", json!({"users": [{"name": 5}]}))
-            .configuration_error(),
+        trial.error(&Setup::new().filter_of_struct("basic-auth", number)),
         "users[0].name: invalid type: a number, expected a string"
     );
     assert_eq!(

@@ -34,20 +34,30 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// The configuration of a plugin runs: the module takes it as YAML and as JSON.
-fn runs(filter: &str, config: &Value) {
-    for setup in [
-        Setup::new().filter(filter, config.clone()),
-        Setup::new().filter_of_struct(filter, config.clone()),
-    ] {
-        let setup = setup.with_plugin(|plugin| {
-            plugin["vm_config"]["environment_variables"] =
-                json!({"key_values": {"DAVE_PASSWORD": "x", "ACME_KEY": "long enough", "CLIENT_SECRET": "x",
-                    "COOKIE_KEY": "q3Fv8sX1LzP0mYd7Rk2Tn9Wb4Hc6Jg5Ea+Uo/Ii1KsM=",
-                    "OLD_COOKIE_KEY": "wK8xQz3Lr6Vn1Tj9Yc4Hb7Mf2Pd5Sg0A"}});
-        });
-        drop(setup.start());
+/// Configurations of plugins run, all in one Envoy: their modules take them as YAML and as JSON.
+fn run(configs: &[(String, Value)]) {
+    let forms = [Setup::filter, Setup::filter_of_struct];
+    let setups = configs.iter().flat_map(|(filter, config)| {
+        forms.map(|with| with(Setup::new(), filter, config.clone()).with_plugin(give_variables))
+    });
+    start_all(setups);
+}
+
+/// An Envoy with a listener for each, which it has then.
+fn start_all(setups: impl Iterator<Item = Setup>) {
+    let named: Vec<_> =
+        setups.enumerate().map(|(place, setup)| (place.to_string(), setup)).collect();
+    let all = named.iter().fold(Setup::new(), |all, (name, setup)| all.beside(name, setup));
+    let envoy = all.start();
+    for (name, _) in &named {
+        envoy.listener(name);
     }
+}
+
+fn give_variables(plugin: &mut Value) {
+    plugin["vm_config"]["environment_variables"] = json!({"key_values": {"DAVE_PASSWORD": "x", "ACME_KEY": "long enough", "CLIENT_SECRET": "x",
+        "COOKIE_KEY": "q3Fv8sX1LzP0mYd7Rk2Tn9Wb4Hc6Jg5Ea+Uo/Ii1KsM=",
+        "OLD_COOKIE_KEY": "wK8xQz3Lr6Vn1Tj9Yc4Hb7Mf2Pd5Sg0A"}});
 }
 
 #[test]
@@ -319,47 +329,44 @@ fn all_bootstraps_hold_the_block_of_tags() {
     }
 }
 
+/// What a document shows in blocks of YAML.
+fn blocks(path: &str) -> Vec<Value> {
+    let text = fs::read_to_string(top().join(path)).unwrap();
+    let blocks = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let read =
+        |block| serde_norway::from_str(block).unwrap_or_else(|error| panic!("{path}: {error}"));
+    blocks.map(read).collect()
+}
+
 #[test]
 fn the_configurations_in_the_readmes_run() {
+    let mut configs = Vec::new();
     for name in filters() {
-        let text = fs::read_to_string(top().join(format!("filters/{name}/README.md"))).unwrap();
-        let blocks: Vec<_> =
-            text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-        assert!(!blocks.is_empty(), "filters/{name}/README.md has no example");
-        for block in blocks {
-            let config: Value =
-                serde_norway::from_str(block).unwrap_or_else(|error| panic!("{name}: {error}"));
-            runs(&name, &config);
-        }
+        let shown = blocks(&format!("filters/{name}/README.md"));
+        assert!(!shown.is_empty(), "filters/{name}/README.md has no example");
+        configs.extend(shown.into_iter().map(|config| (name.clone(), config)));
     }
+    run(&configs);
 }
 
 /// What `filters/bundle/README.md` and the manifest of a chain show.
 #[test]
 fn the_configurations_of_the_bundle_run() {
-    let variables = json!({"key_values": {"DAVE_PASSWORD": "x", "ACME_KEY": "long enough"}});
-    let runs = |root_id: &str, config: &Value| {
-        let setup = Setup::new().bundled("gate", root_id, config);
-        let setup = setup.with_plugin(|plugin| {
-            plugin["vm_config"]["environment_variables"] = variables.clone();
-        });
-        drop(setup.start());
-    };
-    let text = fs::read_to_string(top().join("filters/bundle/README.md")).unwrap();
-    let blocks: Vec<_> =
-        text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert_eq!(blocks.len(), 2);
-    for block in blocks {
-        runs("", &serde_norway::from_str(block).unwrap());
-    }
     let text = fs::read_to_string(top().join("envoy/istio/chain.yaml")).unwrap();
     let manifest: Value = serde_norway::from_str(&text).unwrap();
     assert_eq!(manifest["spec"]["pluginName"], "chain");
-    runs("chain", &manifest["spec"]["pluginConfig"]);
+    let shown = blocks("filters/bundle/README.md");
+    assert_eq!(shown.len(), 2);
+    let chain = ("chain", &manifest["spec"]["pluginConfig"]);
+    let plugins = shown.iter().map(|config| ("", config)).chain([chain]);
+    start_all(plugins.map(|(root_id, config)| {
+        Setup::new().bundled("gate", root_id, config).with_plugin(give_variables)
+    }));
 }
 
 #[test]
 fn the_manifests_for_istio_run() {
+    let mut configs = Vec::new();
     for name in filters() {
         let text = fs::read_to_string(top().join(format!("envoy/istio/{name}.yaml"))).unwrap();
         // Those of the filters that it needs in front come first.
@@ -370,6 +377,7 @@ fn the_manifests_for_istio_run() {
             (&json!("WasmPlugin"), &json!(name))
         );
         assert_eq!(manifest["spec"]["failStrategy"], "FAIL_RELOAD");
-        runs(&name, &manifest["spec"]["pluginConfig"]);
+        configs.push((name, manifest["spec"]["pluginConfig"].clone()));
     }
+    run(&configs);
 }

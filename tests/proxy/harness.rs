@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::client::{Connection, Request};
-use tests::envoy::{Envoy, Setup};
+use tests::envoy::{Envoy, Setup, Trial};
 use tests::upstream::{Answer, Upstream};
 
 /// What a panic said.
@@ -146,6 +146,30 @@ fn a_wrong_setup_is_refused_in_envoys_words() {
     let said = panics(|| drop(setup.start()));
     assert!(said.contains("Envoy ended with") && said.contains(words), "{said}");
     assert_eq!(panics(|| drop(Setup::new().refusal())), "Envoy accepts the configuration");
+}
+
+#[test]
+fn what_is_tried_changes_nothing() {
+    let trial = Trial::beside(&Setup::new());
+    let nonsense = Setup::new().native(json!({"name": "nonsense"}));
+    let said = panics(|| drop(trial.error(&nonsense)));
+    assert!(said.starts_with("no line of ours in:"), "{said}");
+    assert!(said.contains("Didn't find a registered implementation for 'nonsense'"), "{said}");
+    assert_eq!(Request::get("/").send(trial.envoy().address()).status, 200);
+    let said = panics(|| drop(trial.error(&Setup::new())));
+    assert!(said.contains("Envoy accepts the configuration"), "{said}");
+}
+
+#[test]
+fn each_listener_of_one_envoy_has_what_was_set_up_for_it() {
+    let (upstream, another) = (Upstream::start(), Upstream::start());
+    let other = Setup::new().upstream(&upstream);
+    let envoy = Setup::new().beside("other", &other).start();
+    assert_eq!(Request::get("/").send(envoy.address()).text(), "ok");
+    assert_eq!(Request::get("/x").send(envoy.listener("other")).text(), "GET /x\n");
+    assert_eq!(upstream.count(), 1);
+    let said = panics(|| drop(other.beside("another", &Setup::new().upstream(&another))));
+    assert!(said.contains("two clusters of one name"), "{said}");
 }
 
 /// A bootstrap as people write it.

@@ -14,7 +14,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use tests::client::{Request, Response};
-use tests::envoy::{Envoy, Setup};
+use tests::envoy::{Envoy, Setup, Trial};
 use tests::upstream::{Answer, Upstream};
 
 fn start(workers: u32, config: Value) -> (Envoy, Upstream) {
@@ -121,10 +121,11 @@ fn the_configuration_may_be_yaml() {
 
 #[test]
 fn mistakes_are_refused_by_their_path() {
+    let trial = Trial::beside(&setup(limit(for_good(1), json!({}))));
     let quota = json!({"requests": 1, "per": "1s", "burts": 1});
-    let said = setup(limit(quota, json!({}))).configuration_error();
+    let said = trial.error(&setup(limit(quota, json!({}))));
     assert!(said.contains("limits[0].quota.burts: unknown field"), "{said}");
-    let said = setup(json!({"memory": "1KiB"})).configuration_error();
+    let said = trial.error(&setup(json!({"memory": "1KiB"})));
     assert!(said.contains("memory: is not from 64KiB to 1GiB"), "{said}");
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tests::client::Request;
-use tests::envoy::Setup;
+use tests::envoy::{Setup, Trial};
 
 use super::{World, example, large, request, schemes, with, with_keys};
 
@@ -169,7 +169,9 @@ fn two_thousand_operations_load_and_are_told_apart() {
 
 #[test]
 fn a_wrong_policy_is_refused_with_its_path() {
-    let error = |config: Value| Setup::new().filter("access-policy", config).configuration_error();
+    let setup = |config| Setup::new().filter("access-policy", config);
+    let trial = Trial::beside(&setup(example()));
+    let error = |config: Value| trial.error(&setup(config));
     assert_eq!(
         error(with(example(), json!({"security": [{"oauth": []}]}))),
         "security[0].oauth: is none of `schemes`"

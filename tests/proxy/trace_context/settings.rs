@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tests::client::{Request, Response};
-use tests::envoy::Setup;
+use tests::envoy::{Setup, Trial};
 use tests::upstream::{Received, Upstream};
 
 use super::{PARENT, World, parent};
@@ -110,10 +110,11 @@ fn a_ratio_goes_by_the_id_of_the_trace() {
 
 #[test]
 fn a_ratio_of_nothing_and_one_of_more_than_all_are_refused() {
+    let setup =
+        |root: Value| Setup::new().filter("trace-context", json!({"sampling": {"root": root}}));
+    let trial = Trial::beside(&setup(json!({"ratio": 1})));
     for ratio in [json!(0), json!(-0.5), json!(1.5), json!("one")] {
-        let root = json!({"ratio": ratio});
-        let setup = Setup::new().filter("trace-context", json!({"sampling": {"root": root}}));
-        let error = setup.configuration_error();
+        let error = trial.error(&setup(json!({"ratio": ratio})));
         assert!(error.starts_with("sampling.root"), "{ratio}: {error}");
     }
 }

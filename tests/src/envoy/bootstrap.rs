@@ -17,6 +17,8 @@ pub struct Setup {
     pub(super) filters: Vec<Value>,
     pub(super) clusters: Vec<Value>,
     pub(super) listeners: Vec<Value>,
+    /// Of the setups beside this one.
+    clusters_beside: Vec<Value>,
     routes: Vec<Value>,
     virtual_host: Value,
     connection_manager: Value,
@@ -34,6 +36,7 @@ impl Default for Setup {
             filters: Vec::new(),
             clusters: Vec::new(),
             listeners: Vec::new(),
+            clusters_beside: Vec::new(),
             routes: Vec::new(),
             virtual_host: json!({}),
             connection_manager: json!({}),
@@ -213,6 +216,25 @@ impl Setup {
         self
     }
 
+    /// One more listener in the same Envoy, with the filters, the routes and the clusters of another. Each module
+    /// is compiled once for all listeners, and those with the same VM share it.
+    ///
+    /// # Panics
+    /// Where the two mean different clusters by one name.
+    #[must_use]
+    pub fn beside(mut self, name: &str, other: &Self) -> Self {
+        self.listeners.push(other.listener(name));
+        self.listeners.extend_from_slice(&other.listeners);
+        for cluster in other.clusters() {
+            let known = self.clusters().find(|known| known["name"] == cluster["name"]).cloned();
+            match known {
+                Some(known) => assert_eq!(&known, cluster, "two clusters of one name"),
+                None => self.clusters_beside.push(cluster.clone()),
+            }
+        }
+        self
+    }
+
     /// A variable of the environment that Envoy itself runs in.
     #[must_use]
     pub fn environment(mut self, name: &str, value: &str) -> Self {
@@ -246,21 +268,12 @@ impl Setup {
     /// What becomes of the plugin's configuration: the line that says why it is refused.
     pub fn configuration_error(&self) -> String {
         let log = self.refusal();
-        let line = log.lines().find_map(|line| line.split_once("configuration refused: "));
-        let line = line.unwrap_or_else(|| panic!("no line of ours in:\n{log}"));
-        choice::as_alone(line.1)
+        let line = choice::errors(&log).next();
+        choice::as_alone(line.unwrap_or_else(|| panic!("no line of ours in:\n{log}")))
     }
 
     fn bootstrap(&self) -> Value {
-        let mut chain = json!({"filters": [{"name": "http", "typed_config": self.http()}]});
-        if !self.transport_socket.is_null() {
-            chain["transport_socket"] = self.transport_socket.clone();
-        }
-        let main = json!({
-            "name": "main",
-            "address": socket(SocketAddr::from(([127, 0, 0, 1], 0))),
-            "filter_chains": [chain],
-        });
+        let main = self.listener("main");
         let listeners: Vec<_> = [&main].into_iter().chain(&self.listeners).collect();
         let mut bootstrap = json!({
             // What is discovered is asked for in the name of a node.
@@ -268,11 +281,27 @@ impl Setup {
             "admin": {"address": socket(SocketAddr::from(([127, 0, 0, 1], 0)))},
             "static_resources": {
                 "listeners": listeners,
-                "clusters": self.clusters,
+                "clusters": self.clusters().collect::<Vec<_>>(),
             },
         });
         merge(&mut bootstrap, &self.top);
         bootstrap
+    }
+
+    fn clusters(&self) -> impl Iterator<Item = &Value> {
+        self.clusters.iter().chain(&self.clusters_beside)
+    }
+
+    pub(super) fn listener(&self, name: &str) -> Value {
+        let mut chain = json!({"filters": [{"name": "http", "typed_config": self.http()}]});
+        if !self.transport_socket.is_null() {
+            chain["transport_socket"] = self.transport_socket.clone();
+        }
+        json!({
+            "name": name,
+            "address": socket(SocketAddr::from(([127, 0, 0, 1], 0))),
+            "filter_chains": [chain],
+        })
     }
 
     fn http(&self) -> Value {

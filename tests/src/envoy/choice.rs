@@ -88,6 +88,12 @@ fn open<'a>(last: &'a mut Value, name: &str, form: Form) -> Option<(&'a mut Valu
     (!has_it).then_some((any, chain))
 }
 
+/// The errors of plugins' configurations in Envoy's log.
+pub(super) fn errors(log: &str) -> impl Iterator<Item = &str> {
+    let lines = log.lines().filter_map(|line| line.split_once("configuration refused: "));
+    lines.map(|(_, error)| error)
+}
+
 /// An error of a filter, its path as its own module would say it.
 pub(super) fn as_alone(error: &str) -> String {
     let inner = error.strip_prefix("chain[").and_then(|rest| rest.split_once("].")).and_then(

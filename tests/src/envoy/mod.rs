@@ -23,6 +23,7 @@ mod choice;
 mod grpc_health;
 mod parts;
 mod process;
+mod trial;
 mod watched;
 
 use std::net::SocketAddr;
@@ -35,6 +36,7 @@ use crate::client::Request;
 pub use bootstrap::Setup;
 pub use parts::{wasm, wasm_of};
 use process::{Config, Process};
+pub use trial::Trial;
 pub use watched::Watched;
 
 /// What Envoy's log says when a VM has trapped.

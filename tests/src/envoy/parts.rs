@@ -1,10 +1,13 @@
 //! The parts of a bootstrap that have a form of their own.
 
+use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use crate::modules::module;
+use crate::modules::{module, top};
 
 /// The file of the access log.
 pub(super) const ACCESS_LOG: &str = "access.log";
@@ -62,6 +65,28 @@ pub(super) fn access_log(fields: &Value) -> Value {
 
 pub(super) fn socket(address: SocketAddr) -> Value {
     json!({"socket_address": {"address": address.ip().to_string(), "port_value": address.port()}})
+}
+
+/// A folder where an Envoy in a container sees it too.
+pub(super) fn shared_folder() -> TempDir {
+    let place = top().join("target");
+    fs::create_dir_all(&place).expect("a folder for what is built");
+    tempfile::tempdir_in(place).expect("a temporary folder")
+}
+
+/// A file that something is discovered from.
+pub(super) fn source(path: &Path) -> Value {
+    json!({
+        "path_config_source": {"path": path.display().to_string()},
+        "resource_api_version": "V3",
+    })
+}
+
+/// Puts a file in the place of the one before, at once: Envoy watches for renames.
+pub(super) fn put(path: &Path, text: &str) {
+    let next = path.with_extension("new");
+    fs::write(&next, text).expect("written");
+    fs::rename(next, path).expect("renamed");
 }
 
 /// Sets fields of an object.

@@ -1,14 +1,13 @@
 //! A filter that Envoy discovers from a file (ECDS), so that its configuration can change while it runs.
 
-use std::fs;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::choice::Form;
-use super::parts::wasm_of;
-use crate::modules::{BUNDLE, top};
+use super::parts::{put, shared_folder, source, wasm_of};
+use crate::modules::BUNDLE;
 
 /// A filter of ours whose configuration is in a file, for [`Setup::native`](super::Setup::native).
 pub struct Watched {
@@ -29,10 +28,7 @@ impl Watched {
     }
 
     fn new(file: &str, name: &str, root_id: &str, config: &Value) -> Self {
-        // Where an Envoy in a container sees it too.
-        let place = top().join("target");
-        fs::create_dir_all(&place).expect("a folder for what is built");
-        let folder = tempfile::tempdir_in(place).expect("a temporary folder");
+        let folder = shared_folder();
         let watched = Self { plugin: [file, name, root_id].map(str::to_owned), folder };
         watched.replace(config);
         watched
@@ -40,27 +36,21 @@ impl Watched {
 
     /// The filter as it stands in a listener.
     pub fn filter(&self) -> Value {
-        let source = json!({
-            "path_config_source": {"path": self.path().display().to_string()},
-            "resource_api_version": "V3",
-        });
         json!({
             "name": self.plugin[1],
             "config_discovery": {
-                "config_source": source,
+                "config_source": source(&self.path()),
                 "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"],
             },
         })
     }
 
-    /// Puts another configuration in the place of the one before, at once: Envoy watches for renames.
+    /// Puts another configuration in the place of the one before, at once.
     pub fn replace(&self, config: &Value) {
         let [file, name, root_id] = &self.plugin;
         let mut resource = wasm_of(file, name, root_id, Form::Text.of(config));
         resource["@type"] = json!("type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig");
-        let next = self.path().with_extension("new");
-        fs::write(&next, json!({"resources": [resource]}).to_string()).expect("written");
-        fs::rename(next, self.path()).expect("renamed");
+        put(&self.path(), &json!({"resources": [resource]}).to_string());
     }
 
     fn path(&self) -> PathBuf {
