@@ -274,16 +274,18 @@ fn metadata_of_a_route_is_for_each_filter_of_a_chain() {
 
 #[test]
 fn evidence_goes_to_filters_behind_the_chain_unless_it_is_not_to() {
-    let inner = |shares: bool| {
+    let upstream = Upstream::start();
+    let setup = |shares: bool| {
         let mut chain =
             chain(&[("api-key-auth", deferred(keys())), ("basic-auth", deferred(users()))]);
         chain["share_evidence"] = json!(shares);
-        let upstream = Upstream::start();
-        let setup =
-            Setup::new().bundled("chain", "chain", &chain).alone("access-policy", &policy());
-        let envoy = start(setup, &upstream);
-        let request = Request::get("/either/x").header("x-api-key", "acme-key-1");
-        request.send(envoy.address()).status
+        let setup = Setup::new().bundled("chain", "chain", &chain);
+        setup.alone("access-policy", &policy()).upstream(&upstream)
     };
-    assert_eq!([inner(true), inner(false)], [200, 503]);
+    let envoy = setup(true).beside("unshared", &setup(false)).start();
+    let status = |listener: &str| {
+        let request = Request::get("/either/x").header("x-api-key", "acme-key-1");
+        request.send(envoy.listener(listener)).status
+    };
+    assert_eq!([status("main"), status("unshared")], [200, 503]);
 }

@@ -220,28 +220,44 @@ fn what_is_no_answer_is_as_on_failure_says() {
 #[test]
 fn who_cannot_be_asked_is_as_on_failure_says() {
     let (refusing, silent) = (Refusing::new(), Silent::new());
-    let cases = [
-        Some(("limits", Some(refusing.address()))),
-        Some(("limits", Some(silent.address()))),
-        Some(("limits", None)),
-        None,
-    ];
-    for (on_failure, first, second) in
-        [("deny", 503, 503), ("allow", 200, 200), ("local", 200, 429)]
-    {
-        for case in cases {
-            let world = World::with(config(on_failure), |setup| match case {
-                Some((name, address)) => setup.cluster_of_grpc(name, address),
-                None => setup,
-            });
-            let got = [world.get("alice").status, world.get("alice").status];
-            assert_eq!(got, [first, second], "{on_failure}, {case:?}");
-            let details = &world.envoy.access_log(2)[0]["details"];
-            if on_failure == "deny" {
-                assert_eq!(details, "gatehouse.rate-limit.service_failed");
-            }
+    let upstream = Upstream::start();
+    // The plugins have a VM each, or they would count together.
+    let setup = |on_failure: &str, cluster: &str| {
+        let mut config = config(on_failure);
+        config["service"]["cluster"] = json!(cluster);
+        let setup = Setup::new().filter("rate-limit", config).upstream(&upstream);
+        setup.with_plugin(|plugin| {
+            plugin["vm_config"]["vm_id"] = json!(format!("{on_failure}-{cluster}"));
+        })
+    };
+    let mut all = Setup::new()
+        .cluster_of_grpc("refusing", Some(refusing.address()))
+        .cluster_of_grpc("silent", Some(silent.address()))
+        .cluster_of_grpc("empty", None);
+    let cases = [("deny", 503, 503), ("allow", 200, 200), ("local", 200, 429)];
+    let clusters = ["refusing", "silent", "empty", "missing"];
+    for (on_failure, ..) in cases {
+        for cluster in clusters {
+            let name = format!("{on_failure}-{cluster}");
+            all = all.beside(&name, &setup(on_failure, cluster));
         }
     }
+    let envoy = all.start();
+    for (on_failure, first, second) in cases {
+        for cluster in clusters {
+            let name = format!("{on_failure}-{cluster}");
+            let get = || {
+                let request = Request::get(&format!("/{name}")).header("x-key", "alice");
+                request.header("x-here", "alice").send(envoy.listener(&name)).status
+            };
+            assert_eq!([get(), get()], [first, second], "{name}");
+        }
+    }
+    let log = envoy.access_log(2 * cases.len() * clusters.len());
+    let denied: Vec<_> =
+        log.iter().filter(|line| line["path"].as_str().unwrap().starts_with("/deny-")).collect();
+    assert_eq!(denied.len(), 2 * clusters.len());
+    assert!(denied.iter().all(|line| line["details"] == "gatehouse.rate-limit.service_failed"));
 }
 
 #[test]
