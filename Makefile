@@ -40,7 +40,8 @@ check: ## format, lints (native and Wasm), documentation
 
 test: ## everything: native tests, built modules, real Envoy, the core in Node
 	@scripts/setup wasm envoy node load oracle provider deploy browser
-	@scripts/wasm
+	@# Neither keeps every core busy to its end.
+	@scripts/wasm & $(HOST) test $(LOCKED) --workspace --no-run && wait $$!
 	$(HOST) test $(LOCKED) --workspace
 	@# The same in chains, which are plugins of the bundle; and what chooses a filter there by its root id. Of the whole
 	@# workspace again: for `-p tests` alone cargo compiles the half of it anew, with other features.
