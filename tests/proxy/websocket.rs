@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use tests::client::{Connection, Request, Response};
-use tests::envoy::{Envoy, Setup};
+use tests::envoy::Envoy;
 use tests::tokens::{Key, claims, jwks, with};
 use tests::upstream::{Answer, Upstream};
 
