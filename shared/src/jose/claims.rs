@@ -22,9 +22,10 @@ use super::token::Token;
 use crate::config::{Invalid, NonEmpty};
 use crate::time::Timestamp;
 
-/// The payload of a token.
+/// The payload of a token. It is looked into by name a dozen times, and has a dozen members: to compare
+/// them costs a fifth of hashing the names.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Claims(Map<String, Value>);
+pub struct Claims(Vec<(String, Value)>);
 
 /// What is expected of a token.
 #[derive(Clone, Debug, Default)]
@@ -110,17 +111,22 @@ impl Unexpected {
 
 impl Claims {
     /// The claims of a payload.
-    pub const fn new(claims: Map<String, Value>) -> Self {
-        Self(claims)
+    pub fn new(claims: Map<String, Value>) -> Self {
+        Self(claims.into_iter().collect())
+    }
+
+    /// A claim by its whole name.
+    pub(super) fn member(&self, name: &str) -> Option<&Value> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
     /// A claim by its name, or by the names on the way to it.
     pub fn find(&self, path: &str) -> Option<&Value> {
-        if let Some(value) = self.0.get(path) {
+        if let Some(value) = self.member(path) {
             return Some(value);
         }
         let (first, rest) = path.split_once('.')?;
-        rest.split('.').try_fold(self.0.get(first)?, |value, name| value.get(name))
+        rest.split('.').try_fold(self.member(first)?, |value, name| value.get(name))
     }
 
     /// A claim that is a text.
@@ -164,7 +170,7 @@ impl Claims {
 
     /// A time.
     fn time(&self, name: &str) -> Result<Option<f64>, Unexpected> {
-        match self.0.get(name) {
+        match self.member(name) {
             None => Ok(None),
             Some(Value::Number(seconds)) => {
                 seconds.as_f64().filter(|time| time.is_finite()).map(Some).ok_or(Unexpected::Claim)
@@ -196,13 +202,13 @@ impl Expected {
     ) -> Result<Option<Timestamp>, Unexpected> {
         self.check_binding(claims)?;
         // RFC 7519, 4.1.2: a subject is a text.
-        if claims.0.get("sub").is_some_and(|subject| !subject.is_string()) {
+        if claims.member("sub").is_some_and(|subject| !subject.is_string()) {
             return Err(Unexpected::Claim);
         }
         self.check_audience(claims)?;
         let expires = self.check_times(claims, seconds(now))?;
         self.check_required(claims)?;
-        match claims.0.get("jti") {
+        match claims.member("jti") {
             Some(Value::String(id)) if self.revoked.contains(id) => Err(Unexpected::Revoked),
             // With a list of texts, one that is no text could not be on it.
             Some(Value::String(_)) | None => Ok(expires),
@@ -212,7 +218,7 @@ impl Expected {
 
     /// Whether they need no proof of possession, or somebody else has seen to it.
     pub fn check_binding(&self, claims: &Claims) -> Result<(), Unexpected> {
-        let needs_proof = claims.0.contains_key("cnf");
+        let needs_proof = claims.member("cnf").is_some();
         if self.bound || !needs_proof { Ok(()) } else { Err(Unexpected::Bound) }
     }
 
@@ -232,7 +238,7 @@ impl Expected {
         let names_us = |value: &Value| {
             value.as_str().is_some_and(|name| audiences.iter().any(|audience| audience == name))
         };
-        let fits = match claims.0.get("aud") {
+        let fits = match claims.member("aud") {
             Some(Value::Array(list)) => {
                 list.iter().all(Value::is_string) && list.iter().any(names_us)
             }

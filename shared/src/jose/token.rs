@@ -12,7 +12,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::algorithm::Algorithm;
 use super::claims::Claims;
@@ -65,31 +65,32 @@ impl<'a> Token<'a> {
         let signed = signature.len().checked_add(1).and_then(|n| text.len().checked_sub(n));
         let signed = signed.and_then(|end| bytes.get(..end)).ok_or(Malformed::Form)?;
         let header = object(header)?;
-        if header.contains_key("crit") || header.get("b64").is_some_and(|b64| *b64 != true) {
+        let is_plain = header.member("b64").is_none_or(|b64| *b64 == true);
+        if header.member("crit").is_some() || !is_plain {
             return Err(Malformed::Critical);
         }
-        let algorithm = match header.get("alg") {
+        let algorithm = match header.member("alg") {
             Some(Value::String(name)) => Algorithm::named(name).ok_or(Malformed::Algorithm)?,
             _ => return Err(Malformed::Form),
         };
         let (key_id, kind) = (text_of(&header, "kid")?, text_of(&header, "typ")?);
-        let claims = Claims::new(object(payload)?);
+        let claims = object(payload)?;
         let signature = (signature, decode(signature)?);
         Ok(Self { algorithm, key_id, kind, claims, signed, signature })
     }
 }
 
-fn text_of(header: &Map<String, Value>, name: &str) -> Result<Option<String>, Malformed> {
-    match header.get(name) {
+fn text_of(header: &Claims, name: &str) -> Result<Option<String>, Malformed> {
+    match header.member(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
         Some(_) => Err(Malformed::Form),
     }
 }
 
-fn object(part: &str) -> Result<Map<String, Value>, Malformed> {
+fn object(part: &str) -> Result<Claims, Malformed> {
     match json::parse(&decode(part)?) {
-        Ok(Value::Object(object)) => Ok(object),
+        Ok(Value::Object(object)) => Ok(Claims::new(object)),
         _ => Err(Malformed::Form),
     }
 }
