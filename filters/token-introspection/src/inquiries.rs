@@ -40,8 +40,10 @@ pub(crate) struct Inquiry {
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asker {
-    /// This worker, by a call of this number, until then at the latest.
+    /// This worker, by a call of this number, which the proxy ends by then.
     Here(u32, Timestamp),
+    /// The same, whose end has passed by the clock. If nobody has set that, it is over at this time.
+    Overdue(u32, Timestamp),
     /// Another worker.
     Elsewhere,
 }
@@ -95,7 +97,10 @@ impl Inquiries {
 
     /// The token that a call asks about; none where nobody waits for its answer any more.
     pub(crate) fn of_call(&self, id: u32) -> Option<Fingerprint> {
-        let asks = |inquiry: &Inquiry| matches!(inquiry.asker, Asker::Here(call, _) if call == id);
+        let asks = |inquiry: &Inquiry| match inquiry.asker {
+            Asker::Here(call, _) | Asker::Overdue(call, _) => call == id,
+            Asker::Elsewhere => false,
+        };
         self.open.iter().find(|(_, inquiry)| asks(inquiry)).map(|(key, _)| *key)
     }
 

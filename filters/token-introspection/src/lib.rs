@@ -315,11 +315,14 @@ impl TokenIntrospection {
         let Some(inquiry) = self.inquiries.get_mut(key) else { return };
         let (token, since) = (inquiry.token.clone(), inquiry.since);
         match inquiry.asker {
+            Asker::Here(id, ends) if now >= ends => {
+                inquiry.asker = Asker::Overdue(id, now.after(GRACE));
+            }
             // The proxy owes an answer, and does not give it.
-            Asker::Here(_, ends) if now >= ends => {
+            Asker::Overdue(_, ends) if now >= ends => {
                 self.inquiries.conclude(key, Err(No::Unanswered(Fault::Timeout)));
             }
-            Asker::Here(..) => {}
+            Asker::Here(..) | Asker::Overdue(..) => {}
             Asker::Elsewhere => match self.ask(key, &token, background.store, since, now) {
                 Asked::Elsewhere => {}
                 Asked::Heard(outcome) => self.inquiries.conclude(key, outcome),
@@ -334,9 +337,9 @@ impl TokenIntrospection {
         }
     }
 
-    /// When a call that begins now has taken too long.
+    /// When the proxy ends a call that begins now.
     fn ends(&self, now: Timestamp) -> Timestamp {
-        now.after(self.endpoint.timeout).after(GRACE)
+        now.after(self.endpoint.timeout)
     }
 
     /// Turns what is known of the token into what happens.

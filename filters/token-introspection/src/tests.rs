@@ -287,9 +287,11 @@ fn an_answer_that_never_comes_is_given_up_and_a_late_one_is_for_nobody() {
     let mut bench = bench(json!({}));
     let (mut run, mut outcome) = begin(&mut bench, "t");
     let calls = outcome.effects.take_calls();
-    bench.proxy.pass(Duration::from_millis(2_999));
-    assert!(bench.tick().is_empty());
-    assert_eq!(bench.news(&mut run).line(), "hold");
+    for millis in [1_999, 1, 999] {
+        bench.proxy.pass(Duration::from_millis(millis));
+        assert!(bench.tick().is_empty());
+        assert_eq!(bench.news(&mut run).line(), "hold");
+    }
     bench.proxy.pass(Duration::from_millis(1));
     bench.tick();
     assert!(
@@ -300,6 +302,21 @@ fn an_answer_that_never_comes_is_given_up_and_a_late_one_is_for_nobody() {
     );
     says(&mut bench, calls[0].0.id, &active());
     assert!(again(&mut bench, "t").starts_with("hold call POST"));
+}
+
+#[test]
+fn a_clock_that_is_set_ends_no_call() {
+    let mut bench = bench(json!({}));
+    let (mut run, mut outcome) = begin(&mut bench, "t");
+    let calls = outcome.effects.take_calls();
+    bench.proxy.pass(Duration::from_secs(3 * 24 * 3600));
+    bench.tick();
+    assert_eq!(bench.news(&mut run).line(), "hold");
+    bench.proxy.pass(Duration::from_millis(20));
+    bench.tick();
+    says(&mut bench, calls[0].0.id, &with(active(), json!({"exp": NOW + 4 * 24 * 3600})));
+    let line = bench.news(&mut run).line();
+    assert!(line.starts_with("continue #allowed[by=endpoint]"), "{line}");
 }
 
 /// Another worker of the same proxy.
