@@ -117,7 +117,7 @@ pub(crate) fn login() -> Value {
         "login_path": "/oauth2/login",
         "external_url": APPLICATION,
         "session": {"keys": ["b1946ac92492d2347c6235b4d2611184591a8b3c7d0e4f6a9c2b5d8e7f1a0c3e"]},
-        "forward": {"access_token": "authorization", "id_token": "x-id-token", "claims": {"x-email": "email"}},
+        "forward": {"access_token": "authorization", "claims": {"x-email": "email"}},
     })
 }
 
