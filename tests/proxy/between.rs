@@ -16,11 +16,11 @@ fn key() -> Key {
     Key::secret("key", "HS256", b"known to the tests, and to nobody that has something to lose")
 }
 
-fn token(more: &Value) -> String {
+pub(crate) fn token(more: &Value) -> String {
     format!("Bearer {}", key().sign("HS256", &with(claims(ISSUER, "api"), more)))
 }
 
-fn tokens(more: &Value) -> Value {
+pub(crate) fn tokens(more: &Value) -> Value {
     let provider = json!({
         "name": "issuer",
         "issuer": ISSUER,

@@ -4,16 +4,9 @@
 use serde_json::{Value, json};
 use tests::client::{Connection, Request, Response};
 use tests::envoy::Envoy;
-use tests::tokens::{Key, claims, jwks, with};
 use tests::upstream::{Answer, Upstream};
 
-use super::between::setups;
-
-const ISSUER: &str = "https://issuer.example";
-
-fn key() -> Key {
-    Key::secret("key", "HS256", b"known to the tests, and to nobody that has something to lose")
-}
+use super::between::{setups, token, tokens};
 
 /// What a browser can send with a WebSocket: no header of its own, but a query.
 fn opening(target: &str) -> Request {
@@ -26,19 +19,13 @@ fn opening(target: &str) -> Request {
 }
 
 fn filters() -> [(&'static str, Value); 5] {
-    let provider = json!({
-        "name": "issuer",
-        "issuer": ISSUER,
-        "audiences": ["chat"],
-        "algorithms": ["HS256"],
-        "jwks": {"inline": jwks([&key()])},
-        "sources": [{"query": "access_token"}],
-    });
+    let mut jwt = tokens(&json!({"verdict": "defer"}));
+    jwt["providers"][0]["sources"] = json!([{"query": "access_token"}]);
     let method = json!({"name": "talk", "match": {"methods": ["GET"], "paths": ["/rooms/{id}"]}});
     [
         ("trace-context", json!({})),
         ("telemetry", json!({"debug": {"allow": [{"addresses": ["127.0.0.1"]}]}})),
-        ("jwt-auth", json!({"verdict": "defer", "providers": [provider]})),
+        ("jwt-auth", jwt),
         (
             "access-policy",
             json!({"schemes": {"jwt": {"authenticator": "jwt-auth"}}, "security": [{"jwt": []}],
@@ -75,9 +62,6 @@ fn who_may_opens_a_websocket_and_talks() {
             .connection_manager(json!({"upgrade_configs": [{"upgrade_type": "websocket"}]}))
             .workers(1)
             .start();
-        let token = |subject: &str| {
-            key().sign("HS256", &with(claims(ISSUER, "chat"), &json!({"sub": subject})))
-        };
         // While bodies are looked at, too.
         assert_eq!(Request::get("/debug?debug-logs=on").send(envoy.address()).status, 200);
         for target in ["/rooms/7", "/rooms/7?access_token=x.y.z", "/other"] {
@@ -86,7 +70,8 @@ fn who_may_opens_a_websocket_and_talks() {
         }
         assert_eq!(upstream.count(), 0);
 
-        let target = format!("/rooms/7?a=1&access_token={}", token("alice"));
+        let bearer = token(&json!({"sub": "alice"}));
+        let target = bearer.replace("Bearer ", "/rooms/7?a=1&access_token=");
         let (mut one, answer) = open(&envoy, &target);
         assert_eq!(answer.status, 101, "{answer}");
         let got = upstream.last();

@@ -7,10 +7,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tests::client::Request;
+use tests::envoy::Envoy;
 use tests::tokens::{now, with};
 use tests::upstream::Upstream;
 
-use super::{Browser, config, start};
+use super::{Browser, Provider, config, start};
 
 /// The claims of the ID token that the upstream got last.
 fn told(upstream: &Upstream) -> Value {
@@ -20,18 +21,20 @@ fn told(upstream: &Upstream) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
 }
 
-fn forwarding() -> Value {
+/// A browser that has signed in, with an ID token that ends then.
+fn signed_in(end: u64) -> (Envoy, Upstream, Provider, Browser) {
     let forward = json!({"access_token": "x-access-token", "id_token": "authorization"});
-    with(config(), &json!({"forward": forward}))
+    let (envoy, upstream, provider) = start(with(config(), &json!({"forward": forward})));
+    provider.set(|state| state.claims = json!({"exp": end}));
+    let mut browser = Browser::default();
+    browser.sign_in(envoy.address(), "/");
+    (envoy, upstream, provider, browser)
 }
 
 #[test]
 fn the_upstream_gets_the_id_token_and_its_successor_before_it_ends() {
-    let (envoy, upstream, provider) = start(forwarding());
-    let first = now() + 8;
-    provider.set(|state| state.claims = json!({"exp": first}));
-    let mut browser = Browser::default();
-    browser.sign_in(envoy.address(), "/");
+    let first = now() + 12;
+    let (envoy, upstream, provider, mut browser) = signed_in(first);
     let request = || {
         Request::get("/").header("authorization", "Basic eDp5").header("x_access_token", "forged")
     };
@@ -45,7 +48,9 @@ fn the_upstream_gets_the_id_token_and_its_successor_before_it_ends() {
 
     // It has a quarter of its life left; the access token would last for an hour.
     provider.set(|state| state.claims = json!({"exp": first + 3600}));
-    sleep(Duration::from_millis(6_500));
+    while now() + 2 < first {
+        sleep(Duration::from_millis(100));
+    }
     assert_eq!(browser.send(envoy.address(), request()).status, 200);
     assert_eq!(told(&upstream)["exp"], first + 3600);
     assert_eq!(upstream.last().header("x-access-token").as_deref(), Some("access-2"));
@@ -53,11 +58,8 @@ fn the_upstream_gets_the_id_token_and_its_successor_before_it_ends() {
 
 #[test]
 fn a_session_ends_with_an_id_token_that_has_no_successor() {
-    let (envoy, upstream, provider) = start(forwarding());
-    let end = now() + 6;
-    provider.set(|state| state.claims = json!({"exp": end}));
-    let mut browser = Browser::default();
-    browser.sign_in(envoy.address(), "/");
+    let end = now() + 10;
+    let (envoy, upstream, provider, mut browser) = signed_in(end);
     provider.set(|state| state.tokens = json!({"id_token": null}));
     while now() < end {
         let before = now();
