@@ -84,24 +84,25 @@ impl Forward {
         self.id_token.is_some()
     }
 
-    /// When a session is over unless it is refreshed, with an access token that ends then: that, or the
-    /// end of the ID token that the upstream gets. Where the last refresh left none of use, that is a
-    /// moment after it.
-    pub(crate) fn end(&self, session: &Session) -> Option<u64> {
-        let of_id_token = || {
-            let end = session.id_token.as_deref().and_then(end_of);
-            let again = session.refreshed.saturating_add(AGAIN);
-            end.filter(|end| *end > session.refreshed).unwrap_or(again)
-        };
-        let id_token = self.has_id_token().then(of_id_token);
+    /// When the ID token of a session ends; `None` where the upstream gets none, or there is none.
+    pub(crate) fn id_token_ends(&self, session: &Session) -> Option<u64> {
+        session.id_token.as_deref().filter(|_| self.has_id_token()).and_then(end_of)
+    }
+
+    /// When a session is over unless it is refreshed: its access token ends, or the ID token that the
+    /// upstream gets ([`Self::id_token_ends`]). Where the last refresh left none of use, that is a moment
+    /// after it.
+    pub(crate) fn end(&self, session: &Session, id_token_ends: Option<u64>) -> Option<u64> {
+        let again = session.refreshed.saturating_add(AGAIN);
+        let id_token = id_token_ends.filter(|end| *end > session.refreshed).unwrap_or(again);
+        let id_token = self.has_id_token().then_some(id_token);
         [session.expires, id_token].into_iter().flatten().min()
     }
 
     /// Whether there is no ID token that the upstream could get: a refresh need not bring one (OpenID
     /// Connect Core, 12.2).
     pub(crate) fn lacks(&self, session: &Session, now: u64) -> bool {
-        let end = || session.id_token.as_deref().and_then(end_of);
-        self.has_id_token() && end().is_none_or(|end| end <= now)
+        self.has_id_token() && self.id_token_ends(session).is_none_or(|end| end <= now)
     }
 
     /// Sends the tokens of a session on.
@@ -149,7 +150,7 @@ fn is_bearer(header: &HeaderName) -> bool {
 }
 
 /// When an ID token ends that was found good before.
-pub(crate) fn end_of(token: &str) -> Option<u64> {
+fn end_of(token: &str) -> Option<u64> {
     let token = Token::read(token.as_bytes()).ok()?;
     token.claims.find("exp").and_then(tokens::seconds)
 }

@@ -12,7 +12,6 @@ use shared::view::Request;
 
 use crate::config::{ApiClients, Settings};
 use crate::cookies::Kept;
-use crate::forward::end_of;
 use crate::origin::return_path;
 use crate::renewal::Renewal;
 use crate::seal::Kind;
@@ -95,9 +94,8 @@ impl OAuth2Login {
         let text = self.seal.open(Kind::Session, sealed)?;
         let mut session: Session = serde_json::from_slice(&text).ok()?;
         // It may be older than the configuration.
-        session.expires = self.forward.end(&session);
-        let forwarded = session.id_token.as_deref().filter(|_| self.forward.has_id_token());
-        let id_token_ends = forwarded.and_then(end_of);
+        let id_token_ends = self.forward.id_token_ends(&session);
+        session.expires = self.forward.end(&session, id_token_ends);
         let credential = self.credential(&session).ok()?;
         let opened = Rc::new(Opened { session, id_token_ends, credential });
         self.opened.remember(fingerprint, Rc::clone(&opened), now);
