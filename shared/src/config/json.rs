@@ -1,8 +1,10 @@
 //! JSON text to a value, members that come twice refused.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::de::SliceRead;
 use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
@@ -13,11 +15,48 @@ pub fn parse(bytes: &[u8]) -> Result<Value, Invalid> {
     if bytes.trim_ascii().is_empty() {
         return Ok(Value::Null);
     }
+    read(bytes, |strict, json| strict.deserialize(json))
+}
+
+/// The members of an object, in their order: to compare the names of a few costs less than to hash them, as
+/// [`parse`] does.
+pub(crate) fn members(bytes: &[u8]) -> Result<Vec<(String, Value)>, Invalid> {
+    let members = read(bytes, |strict, json| json.deserialize_map(Members(strict)))?;
+    match twice(&members) {
+        Some(name) => Err(Invalid::at(name, COMES_TWICE)),
+        None => Ok(members),
+    }
+}
+
+const COMES_TWICE: &str = "comes twice";
+
+/// Of how many members each name is compared with each, and not hashed.
+const FEW: usize = 32;
+
+/// A name that two members have.
+fn twice(members: &[(String, Value)]) -> Option<&str> {
+    if members.len() > FEW {
+        let mut seen = HashSet::new();
+        return members.iter().map(|(name, _)| name.as_str()).find(|name| !seen.insert(*name));
+    }
+    members.iter().enumerate().find_map(|(index, (name, _))| {
+        let mut before = members.iter().take(index);
+        before.any(|(known, _)| known == name).then_some(name.as_str())
+    })
+}
+
+fn read<'a, T>(
+    bytes: &'a [u8],
+    how: impl FnOnce(
+        Strict<'_>,
+        &mut serde_json::Deserializer<SliceRead<'a>>,
+    ) -> Result<T, serde_json::Error>,
+) -> Result<T, Invalid> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let twice = RefCell::new(None);
-    let value = Strict(&twice).deserialize(&mut json).and_then(|value| json.end().map(|()| value));
+    let value = how(Strict(&twice), &mut json).and_then(|value| json.end().map(|()| value));
     match (twice.into_inner(), value) {
-        (Some(path), _) => Err(Invalid::at(path, "comes twice")),
+        (Some(path), _) => Err(Invalid::at(path, COMES_TWICE)),
         (None, Err(error)) => Err(Invalid::at("", format!("not valid JSON: {error}"))),
         (None, Ok(value)) => Ok(value),
     }
@@ -104,5 +143,25 @@ impl<'de> Visitor<'de> for Strict<'_> {
             }
         }
         Ok(Value::Object(object))
+    }
+}
+
+/// Reads the members of an object.
+struct Members<'a>(Strict<'a>);
+
+impl<'de> Visitor<'de> for Members<'_> {
+    type Value = Vec<(String, Value)>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::with_capacity(FEW / 2);
+        while let Some(name) = map.next_key::<String>()? {
+            let value = map.next_value_seed(self.0).inspect_err(|_| self.0.within(&name))?;
+            members.push((name, value));
+        }
+        Ok(members)
     }
 }

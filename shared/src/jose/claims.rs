@@ -115,6 +115,11 @@ impl Claims {
         Self(claims.into_iter().collect())
     }
 
+    /// The same, of members that have different names.
+    pub(super) const fn of_members(members: Vec<(String, Value)>) -> Self {
+        Self(members)
+    }
+
     /// A claim by its whole name.
     pub(super) fn member(&self, name: &str) -> Option<&Value> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)

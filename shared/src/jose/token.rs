@@ -10,12 +10,12 @@
 //! 5. `jwk`, `jku`, `x5c` and `x5u` are not looked at: no key is taken from a token.
 //! 6. No more than [`MAX_TOKEN`] bytes, no deeper than the JSON parser goes (128).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64_simd::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use super::algorithm::Algorithm;
 use super::claims::Claims;
+use crate::bytes::split;
 use crate::config::json;
 
 /// The longest token that is looked at, in bytes.
@@ -52,17 +52,16 @@ pub enum Malformed {
 impl<'a> Token<'a> {
     /// Reads a token.
     pub fn read(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        let text = std::str::from_utf8(bytes).map_err(|_| Malformed::Form)?;
-        if text.len() > MAX_TOKEN {
+        if bytes.len() > MAX_TOKEN {
             return Err(Malformed::Form);
         }
-        let mut parts = text.split('.');
+        let mut parts = split(bytes, b'.');
         let (Some(header), Some(payload), Some(signature), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err(Malformed::Form);
         };
-        let signed = signature.len().checked_add(1).and_then(|n| text.len().checked_sub(n));
+        let signed = signature.len().checked_add(1).and_then(|n| bytes.len().checked_sub(n));
         let signed = signed.and_then(|end| bytes.get(..end)).ok_or(Malformed::Form)?;
         let header = object(header)?;
         let is_plain = header.member("b64").is_none_or(|b64| *b64 == true);
@@ -75,7 +74,8 @@ impl<'a> Token<'a> {
         };
         let (key_id, kind) = (text_of(&header, "kid")?, text_of(&header, "typ")?);
         let claims = object(payload)?;
-        let signature = (signature, decode(signature)?);
+        let written = std::str::from_utf8(signature).map_err(|_| Malformed::Form)?;
+        let signature = (written, decode(signature)?);
         Ok(Self { algorithm, key_id, kind, claims, signed, signature })
     }
 }
@@ -88,13 +88,11 @@ fn text_of(header: &Claims, name: &str) -> Result<Option<String>, Malformed> {
     }
 }
 
-fn object(part: &str) -> Result<Claims, Malformed> {
-    match json::parse(&decode(part)?) {
-        Ok(Value::Object(object)) => Ok(Claims::new(object)),
-        _ => Err(Malformed::Form),
-    }
+fn object(part: &[u8]) -> Result<Claims, Malformed> {
+    json::members(&decode(part)?).map(Claims::of_members).map_err(|_| Malformed::Form)
 }
 
-fn decode(part: &str) -> Result<Vec<u8>, Malformed> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| Malformed::Form)
+/// Strict base64url.
+pub(super) fn decode(part: &[u8]) -> Result<Vec<u8>, Malformed> {
+    URL_SAFE_NO_PAD.decode_to_vec(part).map_err(|_| Malformed::Form)
 }

@@ -1,7 +1,7 @@
 //! The rules of the form of a token.
 
 use super::*;
-use crate::jose::token::MAX_TOKEN;
+use crate::jose::token::{MAX_TOKEN, decode};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -90,6 +90,26 @@ fn there_are_no_bits_to_spare() {
     refuse(format!("{}.e31.AAA", b64(HEADER)), Malformed::Form);
 }
 
+/// In a module it is read sixteen characters at a time.
+#[test]
+fn base64url_is_read_as_the_other_library_reads_it() {
+    let same = |text: &[u8]| {
+        assert_eq!(decode(text).ok(), URL_SAFE_NO_PAD.decode(text).ok(), "{}", text.escape_ascii());
+    };
+    for len in 0_u8..=99 {
+        let bytes: Vec<u8> = (0..len).map(|n| n.wrapping_mul(89).wrapping_add(len)).collect();
+        let text = b64(&bytes).into_bytes();
+        assert_eq!(decode(&text).unwrap(), bytes);
+        (0..text.len()).for_each(|end| same(&text[..end]));
+        let others = if len % 24 == 0 { (0..=u8::MAX).collect() } else { b"+/=A_- \0\x80".to_vec() };
+        for (at, other) in (0..text.len()).flat_map(|at| others.iter().map(move |b| (at, *b))) {
+            let mut text = text.clone();
+            text[at] = other;
+            same(&text);
+        }
+    }
+}
+
 #[test]
 fn header_and_payload_are_objects() {
     for text in ["", " ", "[]", "[{}]", "null", "1", "\"{}\"", "{", "{}{}", "{} x", "{'alg':1}"] {
@@ -118,6 +138,16 @@ fn no_member_comes_twice() {
     refuse(unsigned(HEADER, r#"{"iss":"a","iss":"b"}"#), Malformed::Form);
     refuse(unsigned(HEADER, r#"{"a":{"b":1,"b":1}}"#), Malformed::Form);
     refuse(unsigned(HEADER, r#"{"a":[{"b":1,"b":1}]}"#), Malformed::Form);
+    for count in [2, 31, 32, 33, 500] {
+        let members: Vec<_> = (0..count).map(|n| format!("\"c{n}\":{n}")).collect();
+        let token = unsigned(HEADER, format!("{{{}}}", members.join(",")));
+        let claims = Token::read(token.as_bytes()).unwrap().claims;
+        assert_eq!(claims.find(&format!("c{}", count - 1)), Some(&json!(count - 1)));
+        for again in [0, count - 1] {
+            let text = format!("{{{},\"c{again}\":0}}", members.join(","));
+            refuse(unsigned(HEADER, text), Malformed::Form);
+        }
+    }
 }
 
 #[test]
