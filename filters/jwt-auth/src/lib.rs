@@ -13,7 +13,8 @@
 //! 6. Who is let through is told to the filters behind and the upstream ([`shared::identity`]); the
 //!    token is taken off, unless `forward_credentials: true`.
 //! 7. A token found good is good without another check for `verified_cache.ttl`, no longer than it
-//!    lives, and only as long as its provider's keys are the same.
+//!    lives, and only as long as its provider's keys are the same. Its claims are remembered from the
+//!    first rule on that asks for some, which has it checked once more.
 //! 8. `verdict: defer` leaves evidence of either outcome and lets a policy decide.
 
 #![forbid(unsafe_code)]
@@ -27,12 +28,15 @@ mod tests;
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde_json::Value;
 use shared::cache::{Fingerprint, Verified};
-use shared::config::{Invalid, Layers, Mode, Scope};
+use shared::config::{Invalid, Layers, Mode, NonEmpty, Scope};
 use shared::effects::Effects;
 use shared::filter::{Answer, Background, Birth, Filter, Flow, Plugin};
 use shared::identity::{Finding, HeaderName, IdentityHeaders, conclude};
-use shared::jose::{Asked, Crypto, Fetch, Key, KeySet, Lookup, Step, Token, check_scopes};
+use shared::jose::{
+    Asked, Crypto, Fetch, Key, KeySet, Lookup, Mapped, Step, Token, check_scopes,
+};
 use shared::sources::{Found, Sources};
 use shared::view::Request;
 
@@ -256,7 +260,7 @@ impl JwtAuth {
             Found::Malformed => return Err(No::Malformed),
         };
         let fingerprint = self.verified.fingerprint(&found);
-        let (checked, by) = match self.remembered(&fingerprint, request) {
+        let (checked, by) = match self.remembered(&fingerprint, settings, request) {
             Some(checked) => (checked, "cache"),
             None => match self.verify(&found, settings, request, effects, waiting)? {
                 Some(checked) => {
@@ -277,6 +281,7 @@ impl JwtAuth {
     fn remembered(
         &mut self,
         fingerprint: &Fingerprint,
+        settings: &Settings,
         request: &Request<'_>,
     ) -> Option<Rc<Checked>> {
         let now = request.now();
@@ -286,7 +291,8 @@ impl JwtAuth {
             Lookup::Keys(_, generation) => generation == checked.generation,
             Lookup::Wait | Lookup::None => false,
         };
-        if same_keys && checked.expires.is_none_or(|expires| now < expires) {
+        let is_whole = checked.claims.is_some() || settings.required_claims.is_empty();
+        if same_keys && is_whole && checked.expires.is_none_or(|expires| now < expires) {
             return Some(checked);
         }
         self.verified.forget(fingerprint);
@@ -331,10 +337,11 @@ impl JwtAuth {
             return Err(No::Signature);
         }
         let provider = self.providers.get(index).ok_or(No::Issuer)?;
-        provider
-            .checked(index, generation, expires, token.claims, &self.identity_headers)
-            .map(Some)
-            .map_err(|_| No::Claim)
+        let Mapped { scopes, credential } = provider
+            .mapped(&token.claims, expires, &self.identity_headers)
+            .map_err(|_| No::Claim)?;
+        let claims = (!settings.required_claims.is_empty()).then_some(token.claims);
+        Ok(Some(Checked { provider: index, generation, expires, scopes, claims, credential }))
     }
 
     /// A provider's token counts in that provider's places alone.
@@ -397,7 +404,9 @@ fn permit(checked: &Checked, provider: &Provider, settings: &Settings) -> Result
     if asked.clone().any(|scope| !checked.scopes.contains(scope)) {
         return Err(No::Scope { asked: asked.map(String::as_str).collect::<Vec<_>>().join(" ") });
     }
-    let has =
-        |(path, values): (&String, &shared::config::NonEmpty<_>)| checked.claims.has(path, values);
-    if settings.required_claims.iter().all(has) { Ok(()) } else { Err(No::NotAllowed) }
+    let mut required = settings.required_claims.iter();
+    let has = |(path, values): (&String, &NonEmpty<Value>)| {
+        checked.claims.as_ref().is_some_and(|claims| claims.has(path, values))
+    };
+    if required.all(has) { Ok(()) } else { Err(No::NotAllowed) }
 }

@@ -38,8 +38,8 @@ pub(crate) struct Checked {
     pub(crate) expires: Option<Timestamp>,
     /// What it is good for.
     pub(crate) scopes: Vec<String>,
-    /// What it says.
-    pub(crate) claims: Claims,
+    /// What it says, kept where a rule has asked for claims: it is most of what a token takes of memory.
+    pub(crate) claims: Option<Claims>,
     /// How the others learn of it.
     pub(crate) credential: Rc<Credential>,
 }
@@ -95,17 +95,13 @@ impl Provider {
     }
 
     /// What a good token of this provider comes to.
-    pub(crate) fn checked(
+    pub(crate) fn mapped(
         &self,
-        provider: usize,
-        generation: u64,
+        claims: &Claims,
         expires: Option<Timestamp>,
-        claims: Claims,
         headers: &IdentityHeaders,
-    ) -> Result<Checked, Ambiguous> {
-        let by = (JwtAuth::NAME, "jwt");
-        let Mapped { scopes, credential } = self.mapping.apply(by, &claims, expires, headers)?;
-        Ok(Checked { provider, generation, expires, scopes, claims, credential })
+    ) -> Result<Mapped, Ambiguous> {
+        self.mapping.apply((JwtAuth::NAME, "jwt"), claims, expires, headers)
     }
 }
 

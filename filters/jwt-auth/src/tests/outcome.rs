@@ -66,6 +66,27 @@ fn a_good_token_is_remembered() {
 }
 
 #[test]
+fn its_claims_are_remembered_from_the_first_rule_on_that_asks_for_some() {
+    let rule = json!({"match": {"paths": ["/ops"]}, "required_claims": {"groups": ["ops"]}});
+    let mut bench = bench(&with(of(provider()), json!({"rules": [rule]})));
+    let (one, other) = (token(json!({"groups": ["ops"]})), token(json!({"groups": ["dev"]})));
+    let mut at = |path: &str, token: &str| {
+        let value = format!("Bearer {token}");
+        let outcome = bench.send(&[(":path", path), ("authorization", value.as_str())]);
+        let by = outcome.line().contains("by=cache");
+        format!("{} {}", short(&outcome), if by { "cache" } else { "signature" })
+    };
+    assert_eq!(at("/", &one), "continue signature");
+    assert_eq!(at("/ops", &one), "continue signature");
+    assert_eq!(at("/ops", &one), "continue cache");
+    assert_eq!(at("/", &one), "continue cache");
+    assert_eq!(at("/", &other), "continue signature");
+    assert_eq!(at("/ops", &other), "403 not_allowed signature");
+    assert_eq!(at("/ops", &other), "403 not_allowed signature");
+    assert_eq!(at("/", &other), "continue cache");
+}
+
+#[test]
 fn it_is_remembered_no_longer_than_it_lives() {
     let mut bench = bench(&with(of(provider()), json!({"verified_cache": {"ttl": "1h"}})));
     let token = token(json!({}));
