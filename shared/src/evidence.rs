@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::hash::Spread;
-use crate::identity::evidence_path;
+use crate::identity::{Forms, evidence_path};
 use crate::view::Request;
 
 /// What came of a request's credentials.
@@ -65,35 +65,62 @@ pub struct Refused {
 }
 
 /// Evidence as an authenticator leaves it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Testimony {
-    evidence: Evidence,
+    of: Of,
     /// It as JSON; of a refusal, which is of one request, made when it is first needed.
     written: OnceCell<Rc<[u8]>>,
 }
 
+#[derive(Clone, Debug)]
+enum Of {
+    /// Somebody, whether the upstream was told already, and what a filter of the chain sees, if there is one.
+    Somebody(Rc<Forms>, bool, OnceCell<Rc<Known>>),
+    Nobody(Rc<Refused>),
+}
+
 impl Testimony {
     /// Of somebody, `written` down.
-    pub(crate) fn known(known: Known, written: Rc<[u8]>) -> Self {
-        Self { evidence: Evidence::Known(Rc::new(known)), written: OnceCell::from(written) }
+    pub(crate) fn known(forms: Rc<Forms>, is_told: bool, written: Rc<[u8]>) -> Self {
+        let of = Of::Somebody(forms, is_told, OnceCell::new());
+        Self { of, written: OnceCell::from(written) }
     }
 
     /// Of nobody.
     pub(crate) fn refused(refused: Refused) -> Self {
-        Self { evidence: Evidence::Refused(Rc::new(refused)), written: OnceCell::new() }
+        Self { of: Of::Nobody(Rc::new(refused)), written: OnceCell::new() }
+    }
+
+    /// It as a filter of the chain sees it.
+    fn evidence(&self) -> Evidence {
+        match &self.of {
+            Of::Somebody(forms, is_told, known) => {
+                let known = known.get_or_init(|| Rc::new(forms.known(*is_told)));
+                Evidence::Known(Rc::clone(known))
+            }
+            Of::Nobody(refused) => Evidence::Refused(Rc::clone(refused)),
+        }
     }
 
     /// It as JSON, for filters outside of the chain.
     pub fn written(&self) -> Rc<[u8]> {
-        let write = || match &self.evidence {
-            Evidence::Refused(refused) => {
+        let write = || match &self.of {
+            Of::Nobody(refused) => {
                 Rc::from(serde_json::to_vec(&Failure { refused }).unwrap_or_default())
             }
-            Evidence::Known(_) => Rc::from([]),
+            Of::Somebody(..) => Rc::from([]),
         };
         Rc::clone(self.written.get_or_init(write))
     }
 }
+
+impl PartialEq for Testimony {
+    fn eq(&self, other: &Self) -> bool {
+        self.written() == other.written()
+    }
+}
+
+impl Eq for Testimony {}
 
 #[derive(Serialize)]
 struct Failure<'a> {
@@ -120,7 +147,7 @@ impl Evidence {
     pub fn read(request: &Request<'_>, authenticator: &str) -> Option<Self> {
         let name = evidence_path(authenticator);
         if let Some(testimony) = request.left(&name) {
-            return Some(testimony.evidence.clone());
+            return Some(testimony.evidence());
         }
         Self::parse(&request.property(&[&name])?)
     }
@@ -135,7 +162,7 @@ impl Evidence {
             // Whoever is known is known by a scheme.
             None if scheme.is_empty() => None,
             None => {
-                let texts = texts(&subject, &consumer, &scopes, &groups);
+                let texts = texts([&subject, &consumer, &scopes.join(" "), &groups.join(",")]);
                 let header = |(name, value): (String, Value)| match value {
                     Value::String(text) => Some((Rc::from(name), Rc::from(text.into_bytes()))),
                     _ => None,
@@ -156,17 +183,15 @@ pub(crate) const TEXTS: [&str; 4] =
 /// The first of them, which every identity has, if only as an empty text: by it others learn that somebody has spoken.
 pub(crate) const SUBJECT: &str = "gatehouse.subject";
 
-/// What is said of an identity as text: the subject, and what else is not empty.
-pub(crate) fn texts(
-    subject: &str,
-    consumer: &str,
-    scopes: &[String],
-    groups: &[String],
-) -> Vec<(Rc<str>, Rc<[u8]>)> {
-    let texts = [subject, consumer, &scopes.join(" "), &groups.join(",")];
+/// What is said of an identity as text, in the order of [`TEXTS`]: the subject, and what else is not empty.
+pub(crate) fn texts(said: [&str; 4]) -> Vec<(Rc<str>, Rc<[u8]>)> {
+    thread_local! {
+        static NAMES: [Rc<str>; 4] = TEXTS.map(Rc::from);
+    }
+    let named = NAMES.with(Clone::clone).into_iter().zip(said);
     let is_said = |name: &str, text: &str| name == SUBJECT || !text.is_empty();
-    let texts = TEXTS.into_iter().zip(texts).filter(|(name, text)| is_said(name, text));
-    texts.map(|(name, text)| (Rc::from(name), Rc::from(text.as_bytes()))).collect()
+    let named = named.filter(|(name, text)| is_said(name, text));
+    named.map(|(name, text)| (name, Rc::from(text.as_bytes()))).collect()
 }
 
 /// How many pieces of evidence a filter remembers.
@@ -189,7 +214,7 @@ impl Memory {
     pub fn read(&self, request: &Request<'_>, authenticator: &str) -> Option<Evidence> {
         let name = evidence_path(authenticator);
         if let Some(testimony) = request.left(&name) {
-            return Some(testimony.evidence.clone());
+            return Some(testimony.evidence());
         }
         let text = Text(request.property(&[&name])?);
         if text.0.len() > LONGEST {

@@ -214,10 +214,16 @@ impl<'de> Deserialize<'de> for HeaderName {
 #[derive(Clone, Debug)]
 pub struct Credential {
     evidence: Rc<str>,
-    identity: Identity,
+    forms: Rc<Forms>,
     /// The evidence, made when it is first needed: a credential is seldom both enforced and deferred.
     enforced: OnceCell<Rc<Testimony>>,
     deferred: OnceCell<Rc<Testimony>>,
+}
+
+/// An identity, and what is said of it: to the access log and to the upstream.
+#[derive(Debug)]
+pub(crate) struct Forms {
+    identity: Identity,
     texts: Vec<(Rc<str>, Rc<[u8]>)>,
     headers: Vec<(Rc<str>, Rc<[u8]>)>,
 }
@@ -235,30 +241,28 @@ impl Credential {
         headers: &IdentityHeaders,
         more: Vec<(Rc<str>, String)>,
     ) -> Self {
-        let scopes = (!identity.scopes.is_empty()).then(|| identity.scopes.join(" "));
-        let groups = (!identity.groups.is_empty()).then(|| identity.groups.join(","));
-        let subject = Some(identity.subject.clone()).filter(|subject| !subject.is_empty());
-        let consumer = identity.consumer.clone();
-        let texts = texts(
-            &identity.subject,
-            consumer.as_deref().unwrap_or_default(),
-            &identity.scopes,
-            &identity.groups,
-        );
+        let (scopes, groups) = (identity.scopes.join(" "), identity.groups.join(","));
+        let said = [
+            identity.subject.as_str(),
+            identity.consumer.as_deref().unwrap_or_default(),
+            &scopes,
+            &groups,
+        ];
+        let texts = texts(said);
+        let [subject, consumer, scopes, groups] = said;
         // No state of its own for the scheme: each costs a call at every request.
-        let scheme = Some(identity.scheme.to_owned());
-        let parts = headers.names().into_iter().zip([subject, scheme, consumer, scopes, groups]);
-        let mut headers: Vec<_> =
-            parts.filter_map(|(name, text)| Some((name.shared(), text?))).collect();
-        headers.retain(|(name, _)| more.iter().all(|(other, _)| name != other));
-        headers.extend(more);
+        let parts =
+            headers.names().into_iter().zip([subject, identity.scheme, consumer, scopes, groups]);
+        let said_anew = |name: &HeaderName| more.iter().any(|(other, _)| *name.0 == **other);
+        let own = parts.filter(|(name, text)| !text.is_empty() && !said_anew(name));
+        let own = own.map(|(name, text)| (name.shared(), bytes(text)));
+        let headers = own.chain(more.iter().map(|(name, text)| (Rc::clone(name), bytes(text))));
+        let headers = headers.collect();
         Self {
             evidence: evidence_name(filter),
-            identity,
+            forms: Rc::new(Forms { identity, texts, headers }),
             enforced: OnceCell::new(),
             deferred: OnceCell::new(),
-            texts,
-            headers: headers.into_iter().map(|(name, text)| (name, bytes(&text))).collect(),
         }
     }
 }
@@ -268,6 +272,11 @@ fn bytes(text: &str) -> Rc<[u8]> {
 }
 
 impl Credential {
+    /// What it is good for.
+    pub fn scopes(&self) -> &[String] {
+        &self.forms.identity.scopes
+    }
+
     /// The evidence, with the names under which the upstream was told.
     fn enforced(&self) -> Rc<Testimony> {
         Rc::clone(self.enforced.get_or_init(|| self.testimony(true)))
@@ -281,15 +290,26 @@ impl Credential {
     // Once, where it would be copied to both.
     #[inline(never)]
     fn testimony(&self, is_told: bool) -> Rc<Testimony> {
-        let names = || self.headers.iter().map(|(name, _)| &**name);
+        let Forms { identity, headers, .. } = &*self.forms;
         let written = Evidence::of(
-            &self.identity,
-            is_told.then(|| names().collect()),
-            (!is_told).then_some(Headers(&self.headers)),
+            identity,
+            is_told.then(|| self.forms.names().collect()),
+            (!is_told).then_some(Headers(headers)),
         )
         .written();
+        Rc::new(Testimony::known(Rc::clone(&self.forms), is_told, written))
+    }
+}
+
+impl Forms {
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.headers.iter().map(|(name, _)| &**name)
+    }
+
+    /// As a filter behind sees it, whether the upstream was told already or is to be.
+    pub(crate) fn known(&self, is_told: bool) -> Known {
         let Identity { subject, consumer, scopes, groups, claims, .. } = self.identity.clone();
-        let known = Known {
+        Known {
             subject,
             consumer: consumer.unwrap_or_default(),
             scopes,
@@ -297,9 +317,8 @@ impl Credential {
             claims,
             headers: if is_told { Vec::new() } else { self.headers.clone() },
             texts: self.texts.clone(),
-            told: if is_told { names().map(str::to_owned).collect() } else { Vec::new() },
-        };
-        Rc::new(Testimony::known(known, written))
+            told: if is_told { self.names().map(str::to_owned).collect() } else { Vec::new() },
+        }
     }
 }
 
@@ -399,10 +418,10 @@ pub fn conclude(
         (Finding::Known(credential), Verdict::Enforce) => {
             effects.leave(Rc::clone(&credential.evidence), credential.enforced());
             take_over(&credential, request, effects);
-            for (name, value) in &credential.texts {
+            for (name, value) in &credential.forms.texts {
                 effects.set_state(Rc::clone(name), Rc::clone(value));
             }
-            for (name, value) in &credential.headers {
+            for (name, value) in &credential.forms.headers {
                 effects.set_request_header(Rc::clone(name), Rc::clone(value));
             }
             Flow::Continue
@@ -430,8 +449,8 @@ pub fn conclude(
 fn take_over(credential: &Credential, request: &Request<'_>, effects: &mut Effects) {
     let has = |list: &[(Rc<str>, Rc<[u8]>)], name: &str| list.iter().any(|(n, _)| **n == *name);
     speak_in_place(
-        |name| has(&credential.headers, name),
-        |name| has(&credential.texts, name),
+        |name| has(&credential.forms.headers, name),
+        |name| has(&credential.forms.texts, name),
         request,
         effects,
     );

@@ -34,9 +34,7 @@ use shared::config::{Invalid, Layers, Mode, NonEmpty, Scope};
 use shared::effects::Effects;
 use shared::filter::{Answer, Background, Birth, Filter, Flow, Plugin};
 use shared::identity::{Finding, HeaderName, IdentityHeaders, conclude};
-use shared::jose::{
-    Asked, Crypto, Fetch, Key, KeySet, Lookup, Mapped, Step, Token, check_scopes,
-};
+use shared::jose::{Asked, Crypto, Fetch, Key, KeySet, Lookup, Step, Token, check_scopes};
 use shared::sources::{Found, Sources};
 use shared::view::Request;
 
@@ -337,11 +335,11 @@ impl JwtAuth {
             return Err(No::Signature);
         }
         let provider = self.providers.get(index).ok_or(No::Issuer)?;
-        let Mapped { scopes, credential } = provider
-            .mapped(&token.claims, expires, &self.identity_headers)
+        let credential = provider
+            .credential(&token.claims, expires, &self.identity_headers)
             .map_err(|_| No::Claim)?;
         let claims = (!settings.required_claims.is_empty()).then_some(token.claims);
-        Ok(Some(Checked { provider: index, generation, expires, scopes, claims, credential }))
+        Ok(Some(Checked { provider: index, generation, expires, claims, credential }))
     }
 
     /// A provider's token counts in that provider's places alone.
@@ -401,7 +399,7 @@ fn permit(checked: &Checked, provider: &Provider, settings: &Settings) -> Result
         return Err(No::Issuer);
     }
     let asked = provider.scopes.iter().chain(&settings.scopes);
-    if asked.clone().any(|scope| !checked.scopes.contains(scope)) {
+    if asked.clone().any(|scope| !checked.credential.scopes().contains(scope)) {
         return Err(No::Scope { asked: asked.map(String::as_str).collect::<Vec<_>>().join(" ") });
     }
     let mut required = settings.required_claims.iter();

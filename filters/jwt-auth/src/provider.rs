@@ -7,7 +7,7 @@ use shared::config::{Invalid, Period};
 use shared::filter::Birth;
 use shared::identity::{Credential, HeaderName, IdentityHeaders};
 use shared::jose::{
-    Algorithm, Ambiguous, Claims, Discovery, Expected, Family, KeySet, Keyring, Mapped, Mapping,
+    Algorithm, Ambiguous, Claims, Discovery, Expected, Family, KeySet, Keyring, Mapping,
     MappingConfig, Place, Remote, Symmetric, Url, check_scopes,
 };
 use shared::sources::{Source, Sources};
@@ -36,8 +36,6 @@ pub(crate) struct Checked {
     pub(crate) generation: u64,
     /// Until when it is good.
     pub(crate) expires: Option<Timestamp>,
-    /// What it is good for.
-    pub(crate) scopes: Vec<String>,
     /// What it says, kept where a rule has asked for claims: it is most of what a token takes of memory.
     pub(crate) claims: Option<Claims>,
     /// How the others learn of it.
@@ -94,13 +92,13 @@ impl Provider {
         self.mapping.headers()
     }
 
-    /// What a good token of this provider comes to.
-    pub(crate) fn mapped(
+    /// How the others learn of a good token of this provider.
+    pub(crate) fn credential(
         &self,
         claims: &Claims,
         expires: Option<Timestamp>,
         headers: &IdentityHeaders,
-    ) -> Result<Mapped, Ambiguous> {
+    ) -> Result<Rc<Credential>, Ambiguous> {
         self.mapping.apply((JwtAuth::NAME, "jwt"), claims, expires, headers)
     }
 }

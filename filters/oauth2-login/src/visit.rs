@@ -106,9 +106,7 @@ impl OAuth2Login {
     pub(crate) fn credential(&self, session: &Session) -> Result<Rc<Credential>, Ambiguous> {
         let end = Timestamp::from_secs(self.lasting.end(session));
         let claims = Claims::new(session.claims.clone());
-        let mapped =
-            self.mapping.apply((NAME, "oauth2"), &claims, Some(end), &self.identity_headers)?;
-        Ok(mapped.credential)
+        self.mapping.apply((NAME, "oauth2"), &claims, Some(end), &self.identity_headers)
     }
 
     /// How many seconds a session may still last.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use shared::config::Invalid;
 use shared::filter::Plugin;
 use shared::identity::{Credential, HeaderName, IdentityHeaders};
-use shared::jose::{Claims, Expected, Mapped, Mapping, MappingConfig};
+use shared::jose::{Claims, Expected, Mapping, MappingConfig};
 use shared::sources::{Source, Sources};
 use shared::time::Timestamp;
 
@@ -30,8 +30,6 @@ pub(crate) struct Evaluation {
 pub(crate) struct Checked {
     /// Until when it is remembered at the longest: its own end.
     pub(crate) ends: Option<Timestamp>,
-    /// What it is good for.
-    pub(crate) scopes: Vec<String>,
     /// What the endpoint says of it.
     pub(crate) claims: Claims,
     /// How the others learn of it.
@@ -104,9 +102,8 @@ impl Evaluation {
         let leeway = u64::try_from(self.expected.leeway.as_nanos()).unwrap_or(u64::MAX);
         let ends = ends.map(|ends| Timestamp::from_nanos(ends.nanos().saturating_sub(leeway)));
         let by = (TokenIntrospection::NAME, "oauth2");
-        let mapped = self.mapping.apply(by, &claims, ends, &self.identity_headers);
-        let Mapped { scopes, credential } = mapped.map_err(|_| No::Claim)?;
-        Ok(Checked { ends, scopes, claims, credential })
+        let credential = self.mapping.apply(by, &claims, ends, &self.identity_headers);
+        Ok(Checked { ends, claims, credential: credential.map_err(|_| No::Claim)? })
     }
 }
 

@@ -415,7 +415,7 @@ fn well_formed(token: &[u8]) -> Result<&str, No> {
 
 /// Whether a good token is good enough.
 fn permit(checked: &Checked, settings: &Settings) -> Result<(), No> {
-    if settings.scopes.iter().any(|scope| !checked.scopes.contains(scope)) {
+    if settings.scopes.iter().any(|scope| !checked.credential.scopes().contains(scope)) {
         return Err(No::Scope { asked: settings.scopes.join(" ") });
     }
     let has =

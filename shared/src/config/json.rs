@@ -1,7 +1,6 @@
 //! JSON text to a value, members that come twice refused.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::de::SliceRead;
@@ -22,28 +21,23 @@ pub fn parse(bytes: &[u8]) -> Result<Value, Invalid> {
 /// [`parse`] does.
 pub(crate) fn members(bytes: &[u8]) -> Result<Vec<(String, Value)>, Invalid> {
     let members = read(bytes, |strict, json| json.deserialize_map(Members(strict)))?;
-    match twice(&members) {
-        Some(name) => Err(Invalid::at(name, COMES_TWICE)),
+    if members.len() > FEW {
+        return match parse(bytes)? {
+            Value::Object(members) => Ok(members.into_iter().collect()),
+            _ => Err(Invalid::at("", "not an object")),
+        };
+    }
+    let comes_before = |index, name| members.iter().take(index).any(|(known, _)| known == name);
+    match members.iter().enumerate().find(|(index, (name, _))| comes_before(*index, name)) {
+        Some((_, (name, _))) => Err(Invalid::at(name, COMES_TWICE)),
         None => Ok(members),
     }
 }
 
 const COMES_TWICE: &str = "comes twice";
 
-/// Of how many members each name is compared with each, and not hashed.
+/// Of so many members each name is compared with each. More are read once more, and hashed.
 const FEW: usize = 32;
-
-/// A name that two members have.
-fn twice(members: &[(String, Value)]) -> Option<&str> {
-    if members.len() > FEW {
-        let mut seen = HashSet::new();
-        return members.iter().map(|(name, _)| name.as_str()).find(|name| !seen.insert(*name));
-    }
-    members.iter().enumerate().find_map(|(index, (name, _))| {
-        let mut before = members.iter().take(index);
-        before.any(|(known, _)| known == name).then_some(name.as_str())
-    })
-}
 
 fn read<'a, T>(
     bytes: &'a [u8],

@@ -45,15 +45,6 @@ pub struct MappingConfig {
     pub claim_headers: BTreeMap<String, String>,
 }
 
-/// What the claims of a token came to.
-#[derive(Clone, Debug)]
-pub struct Mapped {
-    /// What it is good for.
-    pub scopes: Vec<String>,
-    /// How the others learn of it.
-    pub credential: Rc<Credential>,
-}
-
 /// A claim that cannot be told the upstream without being taken for something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ambiguous;
@@ -82,7 +73,7 @@ impl Mapping {
         claims: &Claims,
         expires: Option<Timestamp>,
         headers: &IdentityHeaders,
-    ) -> Result<Mapped, Ambiguous> {
+    ) -> Result<Rc<Credential>, Ambiguous> {
         let scopes: Vec<_> = self.scopes.iter().flat_map(|path| claims.words(path)).collect();
         let groups = claims.list(&self.groups);
         let consumer = self.consumer.iter().find_map(|path| claims.text(path));
@@ -104,13 +95,12 @@ impl Mapping {
             scheme,
             subject: subject.to_owned(),
             consumer: consumer.map(str::to_owned),
-            scopes: scopes.clone(),
+            scopes,
             groups,
             expires,
             claims: evidence.collect(),
         };
-        let credential = Rc::new(Credential::with_headers(filter, identity, headers, more));
-        Ok(Mapped { scopes, credential })
+        Ok(Rc::new(Credential::with_headers(filter, identity, headers, more)))
     }
 
     fn texts(&self, claims: &Claims) -> Result<Vec<(Rc<str>, String)>, Ambiguous> {

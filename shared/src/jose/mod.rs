@@ -32,6 +32,6 @@ pub use crypto::Crypto;
 pub use id_token::{IdToken, Unbound};
 pub use jwk::{Key, KeySet, Symmetric};
 pub use keyring::{Asked, Check, Fetch, Keyring, Lookup, Step};
-pub use mapping::{Ambiguous, Mapped, Mapping, MappingConfig, check_scopes};
+pub use mapping::{Ambiguous, Mapping, MappingConfig, check_scopes};
 pub use remote::{Discovery, Place, Remote, Url};
 pub use token::{Malformed, Token};

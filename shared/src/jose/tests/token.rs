@@ -101,7 +101,8 @@ fn base64url_is_read_as_the_other_library_reads_it() {
         let text = b64(&bytes).into_bytes();
         assert_eq!(decode(&text).unwrap(), bytes);
         (0..text.len()).for_each(|end| same(&text[..end]));
-        let others = if len % 24 == 0 { (0..=u8::MAX).collect() } else { b"+/=A_- \0\x80".to_vec() };
+        let others =
+            if len % 24 == 0 { (0..=u8::MAX).collect() } else { b"+/=A_- \0\x80".to_vec() };
         for (at, other) in (0..text.len()).flat_map(|at| others.iter().map(move |b| (at, *b))) {
             let mut text = text.clone();
             text[at] = other;
