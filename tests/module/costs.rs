@@ -161,7 +161,7 @@ fn cases() -> Vec<Case> {
             hosts: vec![Box::new(never_seen)],
             before: fresh(1),
             more: fresh(2),
-            most: (14, 101_000),
+            most: (14, 72_000),
         },
         one("access-policy", part("access-policy"), vec![], (11, 15_000)),
         one("rate-limit", part("rate-limit"), vec![], (11, 16_000)),
