@@ -13,8 +13,8 @@
 //! 6. Who is let through is told to the filters behind and the upstream ([`shared::identity`]); the
 //!    token is taken off, unless `forward_credentials: true`.
 //! 7. A token found good is good without another check for `verified_cache.ttl`, no longer than it
-//!    lives, and only as long as its provider's keys are the same. Its claims are remembered from the
-//!    first rule on that asks for some, which has it checked once more.
+//!    lives, and only as long as its provider's keys are the same. One that was checked for a rule that
+//!    asks for no claims is checked once more for the first that does, and then remembered with them.
 //! 8. `verdict: defer` leaves evidence of either outcome and lets a policy decide.
 
 #![forbid(unsafe_code)]
@@ -275,7 +275,7 @@ impl JwtAuth {
         Ok(Outcome::Good(checked, by))
     }
 
-    /// A token that was found good, and would be found good again.
+    /// A token that was found good, and would be found good again; with its claims, where they are asked for.
     fn remembered(
         &mut self,
         fingerprint: &Fingerprint,
@@ -289,12 +289,12 @@ impl JwtAuth {
             Lookup::Keys(_, generation) => generation == checked.generation,
             Lookup::Wait | Lookup::None => false,
         };
-        let is_whole = checked.claims.is_some() || settings.required_claims.is_empty();
-        if same_keys && is_whole && checked.expires.is_none_or(|expires| now < expires) {
-            return Some(checked);
+        if !same_keys || checked.expires.is_some_and(|expires| now >= expires) {
+            self.verified.forget(fingerprint);
+            return None;
         }
-        self.verified.forget(fingerprint);
-        None
+        let has_claims = checked.claims.is_some();
+        (has_claims || settings.required_claims.is_empty()).then_some(checked)
     }
 
     /// Checks a token; `None` while its key is being fetched.

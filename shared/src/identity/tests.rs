@@ -72,6 +72,26 @@ fn an_identity_goes_to_filter_state_and_upstream() {
     );
 }
 
+#[test]
+fn what_is_empty_goes_nowhere() {
+    let identity = Identity {
+        scheme: "jwt",
+        subject: "alice".into(),
+        consumer: Some(String::new()),
+        scopes: vec![String::new()],
+        groups: vec![String::new()],
+        ..Identity::default()
+    };
+    let credential = Rc::new(Credential::new("jwt-auth", identity, &IdentityHeaders::default()));
+    let (mut effects, proxy) = (Effects::default(), Proxy::default());
+    let finding = Finding::Known(credential);
+    conclude("jwt-auth", finding, Verdict::Enforce, &Request::new(&proxy), &mut effects);
+    let line = effects.to_string();
+    let (evidence, rest) = line.split_once(" gatehouse.subject=").unwrap();
+    assert!(evidence.ends_with("\"told\":[\"x-auth-subject\",\"x-auth-scheme\"]}"), "{evidence}");
+    assert_eq!(rest, "alice +x-auth-subject: alice +x-auth-scheme: jwt");
+}
+
 fn known(
     filter: &'static str,
     groups: &[&str],
