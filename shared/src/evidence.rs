@@ -108,6 +108,7 @@ impl Testimony {
             Of::Nobody(refused) => {
                 Rc::from(serde_json::to_vec(&Failure { refused }).unwrap_or_default())
             }
+            // It was written when it was made. If not, it would be read as none, and refused.
             Of::Somebody(..) => Rc::from([]),
         };
         Rc::clone(self.written.get_or_init(write))

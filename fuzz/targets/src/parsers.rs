@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use basic_auth::htpasswd::{self, AllowPlain};
 use serde_json::Value;
 use shared::config::{self, Environment, filter_metadata};
@@ -150,9 +152,12 @@ pub fn sources(bytes: &[u8]) {
     assert!(found == Found::Nothing || was_malformed, "{found:?} is left");
 }
 
-/// A token: its parts are what it was made of, and nobody's signature is good.
+/// A token: its parts are what it was made of, all of them in base64url as another library reads it, and
+/// nobody's signature is good.
 pub fn token(bytes: &[u8]) {
     let Ok(token) = Token::read(bytes) else { return };
+    assert!(bytes.split(|byte| *byte == b'.').all(|part| URL_SAFE_NO_PAD.decode(part).is_ok()));
+    assert_eq!(URL_SAFE_NO_PAD.decode(token.signature.0), Ok(token.signature.1.clone()));
     assert_eq!([token.signed, b".", token.signature.0.as_bytes()].concat(), bytes);
     let expected = Expected {
         issuer: "https://issuer".into(),

@@ -123,7 +123,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(name) = map.next_key::<String>()? {
-            // One look for the place of a member: tokens are read here too.
+            // One look for the place of a member.
             match object.entry(name) {
                 Entry::Occupied(known) => {
                     *self.0.borrow_mut() = Some(known.key().clone());

@@ -90,7 +90,7 @@ fn there_are_no_bits_to_spare() {
     refuse(format!("{}.e31.AAA", b64(HEADER)), Malformed::Form);
 }
 
-/// In a module it is read sixteen characters at a time.
+/// It is read 32 characters at a time where there are some more of them.
 #[test]
 fn base64url_is_read_as_the_other_library_reads_it() {
     let same = |text: &[u8]| {
